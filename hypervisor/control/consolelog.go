@@ -86,6 +86,10 @@ func (l *ConsoleLog) roll() {
 		l.failed = err
 		_ = l.cur.Truncate(0)
 		l.start = l.end
+		if l.old != nil {
+			l.old.Close()
+			l.old = nil
+		}
 		return
 	}
 	if l.old != nil {
@@ -160,13 +164,11 @@ func (r *consoleReader) Read(p []byte) (int, error) {
 	}
 	f, base, limit := l.cur, l.start, l.end
 	if r.at < l.start {
-		f, base, limit = l.old, l.start-l.segment, l.start
-		if f == nil || r.at < base {
-			r.at = max(base, 0)
-			if f == nil {
-				f, base, limit = l.cur, l.start, l.end
-				r.at = base
-			}
+		if l.old == nil {
+			r.at = l.start // nothing before it is kept
+		} else {
+			f, base, limit = l.old, l.start-l.segment, l.start
+			r.at = max(r.at, base)
 		}
 	}
 	n, err := f.ReadAt(p[:min(int64(len(p)), limit-r.at)], r.at-base)

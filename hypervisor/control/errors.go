@@ -3,6 +3,8 @@ package control
 import (
 	"errors"
 	"syscall"
+
+	"gozen/hypervisor/config"
 )
 
 // ErrNoParavirt is given by Machine.Shutdown when the guest has nobody listening on control/shutdown.
@@ -19,7 +21,7 @@ var wireErrnos = map[string]syscall.Errno{
 	"ENOENT": syscall.ENOENT, "EINVAL": syscall.EINVAL, "EACCES": syscall.EACCES, "EEXIST": syscall.EEXIST,
 	"EISDIR": syscall.EISDIR, "ENOMEM": syscall.ENOMEM, "ENOSPC": syscall.ENOSPC, "EIO": syscall.EIO,
 	"ENOSYS": syscall.ENOSYS, "EROFS": syscall.EROFS, "EBUSY": syscall.EBUSY, "EAGAIN": syscall.EAGAIN,
-	"E2BIG": syscall.E2BIG, "EPERM": syscall.EPERM, "EQUOTA": syscall.EDQUOT, "ENOTEMPTY": syscall.ENOTEMPTY,
+	"E2BIG": syscall.E2BIG, "EPERM": syscall.EPERM, "EDQUOT": syscall.EDQUOT, "ENOTEMPTY": syscall.ENOTEMPTY,
 }
 
 // wireCodes name the errors of this package on the socket.
@@ -45,6 +47,7 @@ type RemoteError struct {
 	Status int    // HTTP status
 	Code   string // ENOENT, noparavirt, ...
 	Text   string
+	Detail *config.Error // the refusal in parts, or nil
 }
 
 // Error gives the text of the domain process.
@@ -52,6 +55,9 @@ func (e *RemoteError) Error() string { return e.Text }
 
 // Unwrap gives what errors.Is looks for.
 func (e *RemoteError) Unwrap() error {
+	if e.Detail != nil {
+		return e.Detail
+	}
 	if s, ok := wireCodes[e.Code]; ok {
 		return s
 	}

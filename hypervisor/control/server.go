@@ -1,0 +1,314 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"gozen/hypervisor/config"
+)
+
+// Server serves one domain on the control socket of its run folder.
+type Server struct {
+	entry   *Entry
+	machine Machine
+	ring    *Ring
+	http    *http.Server
+	stop    context.CancelFunc
+
+	streams sync.WaitGroup // console viewers
+
+	destroyed chan struct{} // closed by the first destroy
+	ended     chan struct{} // closed by SetEnded
+
+	mu        sync.Mutex
+	isDestroy bool
+	outcome   Ended
+	isEnded   bool
+}
+
+// Serve starts a server for machine in the run folder of entry. It returns once the socket accepts connections.
+func Serve(entry *Entry, machine Machine, ring *Ring) (*Server, error) {
+	l, err := listenUnix(entry.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{entry: entry, machine: machine, ring: ring, stop: stop,
+		destroyed: make(chan struct{}), ended: make(chan struct{})}
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(io.Discard, "", 0)}
+	go func() { _ = s.http.Serve(l) }()
+	return s, nil
+}
+
+// Destroyed is closed when a client asked for the end of the domain.
+func (s *Server) Destroyed() <-chan struct{} { return s.destroyed }
+
+// SetEnded tells waiting clients how the domain ended and what was done about it. Call it once.
+func (s *Server) SetEnded(e Ended) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isEnded {
+		s.isEnded, s.outcome = true, e
+		close(s.ended)
+	}
+}
+
+// Close ends the server. Console viewers and waiting clients get a moment to take what is theirs.
+func (s *Server) Close() {
+	drained := make(chan struct{})
+	go func() { s.streams.Wait(); close(drained) }()
+	select {
+	case <-drained:
+	case <-time.After(2 * time.Second):
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.http.Shutdown(ctx)
+	s.stop()
+	_ = s.http.Close()
+}
+
+func (s *Server) routes() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.info()) })
+	m.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.entry.Config()) })
+	m.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.machine.Stats()) })
+	m.HandleFunc("GET /v1/dmesg", s.dmesg)
+	m.HandleFunc("GET /v1/wait", s.wait)
+	m.HandleFunc("GET /v1/console", s.console)
+	m.HandleFunc("GET /v1/xenstore/watch", s.watch)
+	m.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.machine.Pause()) })
+	m.HandleFunc("POST /v1/unpause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.machine.Unpause()) })
+	m.HandleFunc("POST /v1/destroy", func(w http.ResponseWriter, _ *http.Request) { s.destroy(); done(w, nil) })
+	m.HandleFunc("POST /v1/shutdown", s.shutdown)
+	m.HandleFunc("POST /v1/rename", s.rename)
+	m.HandleFunc("POST /v1/xenstore", s.xenstore)
+	return m
+}
+
+func (s *Server) destroy() {
+	s.mu.Lock()
+	first := !s.isDestroy
+	s.isDestroy = true
+	s.mu.Unlock()
+	if first {
+		close(s.destroyed)
+		s.machine.Destroy()
+	}
+}
+
+// info joins what the machine knows with what the process knows.
+func (s *Server) info() Info {
+	in := s.machine.Info()
+	cfg := s.entry.Config()
+	in.Name, in.UUID, in.Type, in.Domid = cfg.Name, cfg.UUID, string(cfg.Type), int(s.entry.Domid)
+	in.Started, in.Uptime, in.PID = s.entry.started, time.Since(s.entry.started), os.Getpid()
+	in.RSSKiB, in.OverheadKiB = residentMemory(s.machine.GuestRanges())
+	select {
+	case <-s.machine.Done():
+		in.State = State{Shutdown: true, Reason: s.machine.Reason().Code}
+	default:
+	}
+	s.mu.Lock()
+	in.State.Dying = s.isDestroy
+	s.mu.Unlock()
+	return in
+}
+
+func (s *Server) dmesg(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(s.ring.Bytes(r.FormValue("clear") == "1"))
+}
+
+// wait answers once the domain has shut down (for=shutdown) or is gone (the default).
+func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
+	switch f := r.FormValue("for"); f {
+	case "", "death":
+		select {
+		case <-s.ended:
+		case <-r.Context().Done():
+			return
+		}
+	case "shutdown":
+		select {
+		case <-s.ended:
+		case <-s.machine.Done():
+		case <-r.Context().Done():
+			return
+		}
+	default:
+		fail(w, http.StatusBadRequest, fmt.Errorf("wait for %q is neither shutdown nor death", f))
+		return
+	}
+	s.mu.Lock()
+	e, known := s.outcome, s.isEnded
+	s.mu.Unlock()
+	if !known {
+		e = Ended{Reason: s.machine.Reason()}
+	}
+	answer(w, e)
+}
+
+func (s *Server) shutdown(w http.ResponseWriter, r *http.Request) {
+	var q shutdownRequest
+	if !decode(w, r, &q) {
+		return
+	}
+	switch q.Word {
+	case "poweroff", "reboot", "halt", "suspend":
+	default:
+		fail(w, http.StatusBadRequest, fmt.Errorf("shutdown word %q is none of poweroff, reboot, halt, suspend", q.Word))
+		return
+	}
+	select {
+	case <-s.machine.Done():
+		fail(w, http.StatusConflict, ErrEnded)
+	default:
+		done(w, s.machine.Shutdown(q.Word))
+	}
+}
+
+func (s *Server) rename(w http.ResponseWriter, r *http.Request) {
+	var q renameRequest
+	if !decode(w, r, &q) {
+		return
+	}
+	err := s.entry.Rename(q.Name)
+	if err == nil {
+		s.machine.Renamed(q.Name)
+	}
+	done(w, err)
+}
+
+// Rename gives the domain another name as a client would.
+func (s *Server) Rename(name string) error {
+	if err := s.entry.Rename(name); err != nil {
+		return err
+	}
+	s.machine.Renamed(name)
+	return nil
+}
+
+// console turns the connection into two streams of bytes: the guest's output and its input.
+func (s *Server) console(w http.ResponseWriter, r *http.Request) {
+	from := int64(-1)
+	if v := r.FormValue("from"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 {
+			fail(w, http.StatusBadRequest, fmt.Errorf("console offset %q is not a number", v))
+			return
+		}
+		from = n
+	}
+	h, ok := w.(http.Hijacker)
+	if !ok || r.Header.Get("Upgrade") != consoleProto {
+		fail(w, http.StatusUpgradeRequired, errors.New("this needs Connection: Upgrade and Upgrade: "+consoleProto))
+		return
+	}
+	c := s.machine.Console()
+	out := c.Subscribe(from)
+	s.streams.Add(1)
+	defer s.streams.Done()
+	defer out.Close()
+	conn, buf, err := h.Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Time{})
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", consoleProto)
+	go func() {
+		if feedConsole(c, buf, s.machine.Done()) {
+			out.Close()
+		}
+	}()
+	go func() { // ends with the handler, or frees it from a stuck viewer when the server stops
+		<-r.Context().Done()
+		out.Close()
+		_ = conn.SetWriteDeadline(time.Now())
+	}()
+	// Plain Write calls: a viewer that stops reading blocks only itself.
+	p := make([]byte, 16<<10)
+	for {
+		n, err := out.Read(p)
+		if n > 0 {
+			if _, werr := conn.Write(p[:n]); werr != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// feedConsole copies a viewer's keys to the guest, waiting while the guest has no room. It says whether
+// the viewer went away (and not the domain).
+func feedConsole(c Console, in io.Reader, done <-chan struct{}) (gone bool) {
+	p := make([]byte, 4096)
+	for {
+		n, err := in.Read(p)
+		for rest := p[:n]; len(rest) > 0; {
+			k, werr := c.Write(rest)
+			if werr != nil {
+				k = len(rest) // nobody takes input: drop it
+			}
+			if rest = rest[k:]; len(rest) > 0 {
+				select {
+				case <-done:
+					return false
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		}
+		if err != nil {
+			return true
+		}
+	}
+}
+
+func decode(w http.ResponseWriter, r *http.Request, v any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		fail(w, http.StatusBadRequest, fmt.Errorf("request body: %w", err))
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func done(w http.ResponseWriter, err error) {
+	if err != nil {
+		fail(w, http.StatusConflict, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func fail(w http.ResponseWriter, status int, err error) {
+	reply := errorReply{Error: err.Error(), Code: errorCode(err)}
+	var ce *config.Error
+	if errors.As(err, &ce) {
+		reply.Detail = ce
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(reply)
+}
