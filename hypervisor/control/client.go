@@ -126,14 +126,20 @@ func (c *Client) Rename(ctx context.Context, name string) error {
 	return c.do(ctx, "POST", "/v1/rename", renameRequest{name}, nil)
 }
 
-// Wait blocks until the domain is gone, or with shutdown until it has shut down. A domain process that dies without
-// an answer gives ErrEnded.
-func (c *Client) Wait(ctx context.Context, shutdown bool) (e Ended, err error) {
-	q := "death"
-	if shutdown {
-		q = "shutdown"
-	}
-	err = c.do(ctx, "GET", "/v1/wait?for="+q, nil, &e)
+// Until says what Client.Wait waits for.
+type Until string
+
+// What Client.Wait can wait for: the guest has shut down or is gone; it is decided what comes of it
+// (restart, preserve, ...); the domain is gone.
+const (
+	UntilShutdown Until = "shutdown"
+	UntilOutcome  Until = "outcome"
+	UntilDeath    Until = "death"
+)
+
+// Wait blocks until the domain has come to u. A domain process that dies without an answer gives ErrEnded.
+func (c *Client) Wait(ctx context.Context, u Until) (e Ended, err error) {
+	err = c.do(ctx, "GET", "/v1/wait?for="+string(u), nil, &e)
 	var re *RemoteError
 	if err != nil && ctx.Err() == nil && !errors.As(err, &re) {
 		err = fmt.Errorf("the domain process went away (%w): %w", err, ErrEnded)

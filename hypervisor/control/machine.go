@@ -30,7 +30,8 @@ type Machine interface {
 	GuestRanges() [][2]uintptr
 	// Renamed tells the machine its new name, for xenstore (/local/domain/N/name and /vm/UUID/name).
 	Renamed(name string)
-	// Close gives everything back. The domain must have ended (call Destroy first).
+	// Close gives everything back. The domain must have ended (call Destroy first); only Done and Reason are
+	// called afterwards.
 	Close() error
 }
 
@@ -68,6 +69,8 @@ type Options struct {
 	ConsoleOut *ConsoleLog
 	// Log takes lines of the hypervisor about this domain (xl dmesg), bounded and never blocking.
 	Log *Ring
+	// Began is when the person's command began: timings count from it.
+	Began time.Time
 	// Warn takes one-line notes for the person who starts the domain: what engine was picked, what was patched.
 	Warn func(string)
 }
@@ -186,10 +189,10 @@ type Counter struct {
 	Count uint64 `json:"count"`
 }
 
-// Timing is one milestone of the boot, counted from the start of the domain process.
+// Timing is one milestone of the boot, counted from Options.Began.
 type Timing struct {
 	Name         string `json:"name"`    // built, entry, first-console-byte, init, end
-	Wall         Nanos  `json:"wall_ns"` // since the process started
+	Wall         Nanos  `json:"wall_ns"` // since Options.Began
 	CPU          Nanos  `json:"cpu_ns"`  // CPU time of the process by then
 	Instructions uint64 `json:"instructions,omitempty"`
 }

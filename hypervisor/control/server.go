@@ -26,14 +26,21 @@ type Server struct {
 	stop    context.CancelFunc
 
 	streams sync.WaitGroup // console viewers
+	watches sync.WaitGroup // xenstore watchers
 
 	destroyed chan struct{} // closed by the first destroy
-	ended     chan struct{} // closed by SetEnded
+	decided   chan struct{} // closed by SetOutcome
+	retired   chan struct{} // closed by Retire
+	gone      chan struct{} // closed by Close
+
+	// inUse is held for reading while a handler calls the machine; isRetired is guarded by it.
+	inUse     sync.RWMutex
+	isRetired bool
 
 	mu        sync.Mutex
 	isDestroy bool
 	outcome   Ended
-	isEnded   bool
+	isDecided bool
 }
 
 // Serve starts a server for machine in the run folder of entry. It returns once the socket accepts connections.
@@ -44,7 +51,7 @@ func Serve(entry *Entry, machine Machine, ring *Ring) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{entry: entry, machine: machine, ring: ring, stop: stop,
-		destroyed: make(chan struct{}), ended: make(chan struct{})}
+		destroyed: make(chan struct{}), decided: make(chan struct{}), retired: make(chan struct{}), gone: make(chan struct{})}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    log.New(io.Discard, "", 0)}
@@ -55,18 +62,39 @@ func Serve(entry *Entry, machine Machine, ring *Ring) (*Server, error) {
 // Destroyed is closed when a client asked for the end of the domain.
 func (s *Server) Destroyed() <-chan struct{} { return s.destroyed }
 
-// SetEnded tells waiting clients how the domain ended and what was done about it. Call it once.
-func (s *Server) SetEnded(e Ended) {
+// SetOutcome tells waiting clients how the domain ended and what was done about it. Only the first call counts.
+func (s *Server) SetOutcome(e Ended) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isEnded {
-		s.isEnded, s.outcome = true, e
-		close(s.ended)
+	if !s.isDecided {
+		s.isDecided, s.outcome = true, e
+		close(s.decided)
 	}
+}
+
+// Retire makes sure that no client reaches the machine any more, so that it can be closed. Waiting clients and
+// console viewers stay, everything else is answered with ErrEnded. Call it once.
+func (s *Server) Retire() {
+	s.inUse.Lock()
+	s.isRetired = true
+	s.inUse.Unlock()
+	close(s.retired)
+	s.watches.Wait()
+}
+
+// use calls f unless the server is retired.
+func (s *Server) use(f func() error) error {
+	s.inUse.RLock()
+	defer s.inUse.RUnlock()
+	if s.isRetired {
+		return ErrEnded
+	}
+	return f()
 }
 
 // Close ends the server. Console viewers and waiting clients get a moment to take what is theirs.
 func (s *Server) Close() {
+	close(s.gone)
 	drained := make(chan struct{})
 	go func() { s.streams.Wait(); close(drained) }()
 	select {
@@ -82,30 +110,37 @@ func (s *Server) Close() {
 
 func (s *Server) routes() http.Handler {
 	m := http.NewServeMux()
-	m.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.info()) })
+	m.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
+		var in Info
+		s.reply(w, &in, func() error { in = s.info(); return nil })
+	})
 	m.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.entry.Config()) })
-	m.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.machine.Stats()) })
+	m.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) {
+		var st Stats
+		s.reply(w, &st, func() error { st = s.machine.Stats(); return nil })
+	})
 	m.HandleFunc("GET /v1/dmesg", s.dmesg)
 	m.HandleFunc("GET /v1/wait", s.wait)
 	m.HandleFunc("GET /v1/console", s.console)
 	m.HandleFunc("GET /v1/xenstore/watch", s.watch)
-	m.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.machine.Pause()) })
-	m.HandleFunc("POST /v1/unpause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.machine.Unpause()) })
-	m.HandleFunc("POST /v1/destroy", func(w http.ResponseWriter, _ *http.Request) { s.destroy(); done(w, nil) })
+	m.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.use(s.machine.Pause)) })
+	m.HandleFunc("POST /v1/unpause", func(w http.ResponseWriter, _ *http.Request) { done(w, s.use(s.machine.Unpause)) })
+	m.HandleFunc("POST /v1/destroy", func(w http.ResponseWriter, _ *http.Request) { s.Destroy(); done(w, nil) })
 	m.HandleFunc("POST /v1/shutdown", s.shutdown)
 	m.HandleFunc("POST /v1/rename", s.rename)
 	m.HandleFunc("POST /v1/xenstore", s.xenstore)
 	return m
 }
 
-func (s *Server) destroy() {
+// Destroy ends the domain as a client would.
+func (s *Server) Destroy() {
 	s.mu.Lock()
 	first := !s.isDestroy
 	s.isDestroy = true
 	s.mu.Unlock()
 	if first {
 		close(s.destroyed)
-		s.machine.Destroy()
+		_ = s.use(func() error { s.machine.Destroy(); return nil })
 	}
 }
 
@@ -132,28 +167,38 @@ func (s *Server) dmesg(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(s.ring.Bytes(r.FormValue("clear") == "1"))
 }
 
-// wait answers once the domain has shut down (for=shutdown) or is gone (the default).
+// reply answers with v after f, called under use, has filled it.
+func (s *Server) reply(w http.ResponseWriter, v any, f func() error) {
+	if err := s.use(f); err != nil {
+		fail(w, http.StatusConflict, err)
+		return
+	}
+	answer(w, v)
+}
+
+// wait answers once the domain has shut down (for=shutdown), once it is decided what comes of that (for=outcome), or once it
+// is gone (for=death).
 func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
+	on := s.gone
+	var early <-chan struct{} // nil blocks for ever
 	switch f := r.FormValue("for"); f {
-	case "", "death":
-		select {
-		case <-s.ended:
-		case <-r.Context().Done():
-			return
-		}
+	case "death":
+	case "outcome":
+		on = s.decided
 	case "shutdown":
-		select {
-		case <-s.ended:
-		case <-s.machine.Done():
-		case <-r.Context().Done():
-			return
-		}
+		on, early = s.decided, s.machine.Done()
 	default:
-		fail(w, http.StatusBadRequest, fmt.Errorf("wait for %q is neither shutdown nor death", f))
+		fail(w, http.StatusBadRequest, fmt.Errorf("wait for %q is none of shutdown, outcome, death", f))
+		return
+	}
+	select {
+	case <-on:
+	case <-early:
+	case <-r.Context().Done():
 		return
 	}
 	s.mu.Lock()
-	e, known := s.outcome, s.isEnded
+	e, known := s.outcome, s.isDecided
 	s.mu.Unlock()
 	if !known {
 		e = Ended{Reason: s.machine.Reason()}
@@ -176,7 +221,7 @@ func (s *Server) shutdown(w http.ResponseWriter, r *http.Request) {
 	case <-s.machine.Done():
 		fail(w, http.StatusConflict, ErrEnded)
 	default:
-		done(w, s.machine.Shutdown(q.Word))
+		done(w, s.use(func() error { return s.machine.Shutdown(q.Word) }))
 	}
 }
 
@@ -185,20 +230,18 @@ func (s *Server) rename(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &q) {
 		return
 	}
-	err := s.entry.Rename(q.Name)
-	if err == nil {
-		s.machine.Renamed(q.Name)
-	}
-	done(w, err)
+	done(w, s.Rename(q.Name))
 }
 
 // Rename gives the domain another name as a client would.
 func (s *Server) Rename(name string) error {
-	if err := s.entry.Rename(name); err != nil {
-		return err
-	}
-	s.machine.Renamed(name)
-	return nil
+	return s.use(func() error {
+		if err := s.entry.Rename(name); err != nil {
+			return err
+		}
+		s.machine.Renamed(name)
+		return nil
+	})
 }
 
 // console turns the connection into two streams of bytes: the guest's output and its input.
@@ -217,8 +260,12 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUpgradeRequired, errors.New("this needs Connection: Upgrade and Upgrade: "+consoleProto))
 		return
 	}
-	c := s.machine.Console()
-	out := c.Subscribe(from)
+	var c Console
+	var out io.ReadCloser
+	if err := s.use(func() error { c = s.machine.Console(); out = c.Subscribe(from); return nil }); err != nil {
+		fail(w, http.StatusConflict, err)
+		return
+	}
 	s.streams.Add(1)
 	defer s.streams.Done()
 	defer out.Close()
@@ -230,7 +277,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) {
 	_ = conn.SetDeadline(time.Time{})
 	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", consoleProto)
 	go func() {
-		if feedConsole(c, buf, s.machine.Done()) {
+		if s.feedConsole(c, buf) {
 			out.Close()
 		}
 	}()
@@ -256,18 +303,19 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) {
 
 // feedConsole copies a viewer's keys to the guest, waiting while the guest has no room. It says whether
 // the viewer went away (and not the domain).
-func feedConsole(c Console, in io.Reader, done <-chan struct{}) (gone bool) {
+func (s *Server) feedConsole(c Console, in io.Reader) (gone bool) {
 	p := make([]byte, 4096)
 	for {
 		n, err := in.Read(p)
 		for rest := p[:n]; len(rest) > 0; {
-			k, werr := c.Write(rest)
+			var k int
+			werr := s.use(func() (err error) { k, err = c.Write(rest); return err })
 			if werr != nil {
 				k = len(rest) // nobody takes input: drop it
 			}
 			if rest = rest[k:]; len(rest) > 0 {
 				select {
-				case <-done:
+				case <-s.machine.Done():
 					return false
 				case <-time.After(20 * time.Millisecond):
 				}

@@ -18,9 +18,14 @@ func (s *Server) xenstore(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err)
 		return
 	}
-	x := s.machine.Xenstore()
 	var reply storeReply
-	var err error
+	s.reply(w, &reply, func() (err error) {
+		reply, err = storeOp(s.machine.Xenstore(), &q)
+		return err
+	})
+}
+
+func storeOp(x Xenstore, q *storeRequest) (reply storeReply, err error) {
 	switch q.Op {
 	case "read":
 		reply.Value, err = x.Read(q.Path)
@@ -37,11 +42,7 @@ func (s *Server) xenstore(w http.ResponseWriter, r *http.Request) {
 	default:
 		err = fmt.Errorf("xenstore operation %q: %w", q.Op, syscall.ENOSYS)
 	}
-	if err != nil {
-		fail(w, http.StatusConflict, err)
-		return
-	}
-	answer(w, reply)
+	return reply, err
 }
 
 func checkStore(q *storeRequest) error {
@@ -68,16 +69,24 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	events := make(chan string, maxPending)
-	stop, err := s.machine.Xenstore().Watch(path, func(p string) {
-		select {
-		case events <- p:
-		default:
+	var stop func()
+	err := s.use(func() (err error) {
+		stop, err = s.machine.Xenstore().Watch(path, func(p string) {
+			select {
+			case events <- p:
+			default:
+			}
+		})
+		if err == nil {
+			s.watches.Add(1)
 		}
+		return err
 	})
 	if err != nil {
 		fail(w, http.StatusConflict, err)
 		return
 	}
+	defer s.watches.Done()
 	defer stop()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
@@ -89,7 +98,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			if enc.Encode(watchEvent{Path: p}) != nil || flush.Flush() != nil {
 				return
 			}
-		case <-s.ended:
+		case <-s.retired:
 			return
 		case <-r.Context().Done():
 			return
