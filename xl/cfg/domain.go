@@ -28,6 +28,14 @@ type Result struct {
 	Where map[string]Pos
 }
 
+// At gives the place of a key for messages, such as "web.cfg:3 (kernel)", or "".
+func (r *Result) At(key string) string {
+	if p, ok := r.Where[key]; ok {
+		return p.String() + " (" + key + ")"
+	}
+	return ""
+}
+
 // Domain turns settings into a completed and validated config.Domain. The error joins *config.Error values; Result is
 // valid, as far as it goes, also with an error.
 func (c *Config) Domain() (*Result, error) {

@@ -67,6 +67,9 @@ func run(req Request, p *parent, build Build) error {
 	if err := req.Config.Validate(); err != nil {
 		return err
 	}
+	if err := checkHost(&req.Config); err != nil {
+		return err
+	}
 	reg, err := control.OpenRegistry(req.Root)
 	if err != nil {
 		return err

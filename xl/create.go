@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
+	"gozen/hypervisor/control/process"
+	"gozen/xl/cfg"
+)
+
+// createOptions are the options of xl create.
+type createOptions struct {
+	file, engine                               string
+	console, foreground, paused, quiet, dryRun bool
+	extra                                      bytes.Buffer
+}
+
+func (a *app) create(c *call) int {
+	o := createOptions{dryRun: a.dryRun}
+	args, rc := a.parse(c, options{short: "AFVcdef:inpqE:", long: map[string]byte{"defconfig": 'f', "dryrun": 'n', "quiet": 'q',
+		"vncviewer": 'V', "vncviewer-autopass": 'A', "ignore-global-affinity-masks": 'i', "engine": 'E', "console": 'c', "paused": 'p'}},
+		func(opt byte, v string) {
+			switch opt {
+			case 'f':
+				o.file = v
+			case 'c':
+				o.console = true
+			case 'F':
+				o.foreground = true
+			case 'p':
+				o.paused = true
+			case 'q':
+				o.quiet = true
+			case 'n':
+				o.dryRun = true
+			case 'E':
+				o.engine = v
+			}
+		})
+	if rc != noReturn {
+		return rc
+	}
+	for _, s := range args {
+		switch {
+		case strings.Contains(s, "="):
+			o.extra.WriteString(s + "\n")
+		case o.file == "":
+			o.file = s
+		default:
+			a.help("create")
+			return exitUsage
+		}
+	}
+	if o.engine != "" {
+		fmt.Fprintf(&o.extra, "engine = %q\n", o.engine)
+	}
+	res, rc := a.readConfig(o.file, o.extra.Bytes(), o.quiet, true)
+	if rc != noReturn {
+		return rc
+	}
+	if o.dryRun {
+		return a.printJSON(longOf(res.Domain, 0))
+	}
+	return a.launch(c, &o, res)
+}
+
+// readConfig reads and understands a configuration file and the settings of the command line behind it. It prints
+// what is wrong and gives xl's exit status, or noReturn.
+func (a *app) readConfig(file string, extra []byte, quiet, announce bool) (*cfg.Result, int) {
+	if file == "" {
+		a.say("Config file not specified and none in save file")
+		return nil, exitConfig
+	}
+	src, err := readFile(file)
+	if err != nil {
+		a.say("Failed to read config file: %s: %s", file, reasonText(err))
+		return nil, exitCreate
+	}
+	if announce && !quiet {
+		a.say("Parsing config from %s", file)
+	}
+	conf, err := cfg.Parse(file, src)
+	if err == nil && len(extra) > 0 {
+		var more *cfg.Config
+		if more, err = cfg.Parse("command line", extra); err == nil {
+			err = conf.Merge(more)
+		}
+	}
+	if err != nil {
+		a.parseErrors(err)
+		return nil, exitFail
+	}
+	res, err := conf.Domain()
+	if !quiet {
+		for _, w := range res.Warnings {
+			a.say("%s", w)
+		}
+	}
+	if err != nil {
+		a.explain(err, res.At)
+		return res, configStatus(err)
+	}
+	makeAbsolute(&res.Domain.Kernel)
+	makeAbsolute(&res.Domain.Ramdisk)
+	return res, noReturn
+}
+
+// maxConfig bounds what is read as a configuration.
+const maxConfig = 1 << 20
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(b) > maxConfig {
+		err = syscall.EFBIG
+	}
+	return b, err
+}
+
+// reasonText gives the operating system's words without the path.
+func reasonText(err error) string {
+	var n syscall.Errno
+	if errors.As(err, &n) {
+		s := n.Error()
+		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	return err.Error()
+}
+
+func (a *app) parseErrors(err error) {
+	var es *cfg.Errors
+	if errors.As(err, &es) {
+		for _, e := range es.List {
+			a.say("%s", e.Error())
+			a.say("  %s", e.Help())
+		}
+		if es.Python {
+			a.say("warning: Config file looks like it contains Python code.")
+			a.say("warning:  Arbitrary Python is no longer supported.")
+			a.say("warning:  See https://wiki.xen.org/wiki/PythonInXlConfig")
+		}
+	}
+	a.say("Failed to parse config: Invalid argument")
+}
+
+// configStatus is 1 for what xl itself refuses and 3 for what libxl or Xen does.
+func configStatus(err error) int {
+	for _, e := range config.Errors(err) {
+		switch e.Field {
+		case "vcpus", "memory", "max_event_channels", "max_grant_frames", "max_grant_version":
+		default:
+			return exitFail
+		}
+	}
+	return exitCreate
+}
+
+func makeAbsolute(path *string) {
+	if *path != "" {
+		if abs, err := filepath.Abs(*path); err == nil {
+			*path = abs
+		}
+	}
+}
+
+// launch starts the domain process and stays as long as the options say.
+func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
+	program, err := process.FindBinary()
+	if err == nil {
+		var r *control.Registry
+		if r, err = a.registry(); err == nil {
+			var st process.Started
+			st, err = process.Launch(program, process.Request{Config: res.Domain, Paused: o.paused, Root: r.Root(), Began: c.began},
+				func(s string) {
+					if !o.quiet {
+						a.say("%s", s)
+					}
+				})
+			if err == nil {
+				return a.stay(st.Domid, st.Dir, o)
+			}
+		}
+	}
+	a.explain(err, res.At)
+	a.say("xl: domain %q was not created; nothing of it is left", res.Domain.Name)
+	return exitCreate
+}
+
+// stay shows the console and waits, following the domain through its restarts.
+func (a *app) stay(domid int, dir string, o *createOptions) int {
+	for o.console || o.foreground {
+		cl := control.NewClient(dir)
+		if o.console {
+			detached, err := a.attach(cl, 0, ctrlBracket)
+			if err != nil {
+				a.say("xl: console of domain %d: %v", domid, err)
+			}
+			if detached {
+				o.console = false
+				if !o.foreground {
+					return exitOK
+				}
+			}
+		}
+		e, err := cl.Wait(context.Background(), control.UntilOutcome)
+		cl.Close()
+		if err != nil {
+			a.say("xl: domain %d is gone: %v", domid, err)
+			return exitFail
+		}
+		a.sayEnd(domid, e, o.quiet)
+		if e.Successor == 0 {
+			return exitOK
+		}
+		domid, dir = e.Successor, filepath.Join(filepath.Dir(dir), strconv.Itoa(e.Successor))
+	}
+	return exitOK
+}
+
+// sayEnd tells how a domain ended. A crash is told even to those who want quiet.
+func (a *app) sayEnd(domid int, e control.Ended, quiet bool) {
+	bad := e.Reason.Code == control.ReasonCrash || e.Reason.Code == control.ReasonWatchdog
+	if quiet && !bad {
+		return
+	}
+	line := fmt.Sprintf("Domain %d has ended: %s", domid, e.Reason.Code)
+	if e.Reason.Text != "" {
+		line += " (" + e.Reason.Text + ")"
+	}
+	switch {
+	case e.Successor != 0:
+		line += fmt.Sprintf("; it is domain %d now", e.Successor)
+	case e.Action == string(config.Preserve):
+		line += fmt.Sprintf("; it is preserved until: xl destroy %d", domid)
+	}
+	a.say("%s", line)
+	if e.Note != "" {
+		a.say("  note:  %s", e.Note)
+	}
+	if bad && e.Reason.Detail != "" {
+		a.say("%s", strings.TrimRight(e.Reason.Detail, "\n"))
+	}
+}

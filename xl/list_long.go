@@ -1,0 +1,112 @@
+package main
+
+import (
+	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
+)
+
+// longConfig is one element of xl list -l, and what create -n prints: the parts of libxl_domain_config that a
+// gozen domain has. Fields at their default are left out, as libxl does.
+type longConfig struct {
+	Domid  *int       `json:"domid"`
+	Config longDomain `json:"config"`
+}
+
+type longDomain struct {
+	Create      longCreate    `json:"c_info"`
+	Build       longBuild     `json:"b_info"`
+	OnPoweroff  config.Action `json:"on_poweroff,omitempty"`
+	OnReboot    config.Action `json:"on_reboot,omitempty"`
+	OnWatchdog  config.Action `json:"on_watchdog,omitempty"`
+	OnCrash     config.Action `json:"on_crash,omitempty"`
+	OnSoftReset config.Action `json:"on_soft_reset,omitempty"`
+	// Gozen is ours: what libxl's types have no place for.
+	Gozen *longGozen `json:"gozen,omitempty"`
+}
+
+type longCreate struct {
+	Type  string `json:"type"`
+	Name  string `json:"name"`
+	UUID  string `json:"uuid"`
+	Domid *int   `json:"domid,omitempty"`
+}
+
+type longBuild struct {
+	MaxVCPUs       int       `json:"max_vcpus"`
+	AvailVCPUs     []int     `json:"avail_vcpus"`
+	MaxMemKB       uint64    `json:"max_memkb"`
+	TargetMemKB    uint64    `json:"target_memkb"`
+	TSCMode        string    `json:"tsc_mode,omitempty"`
+	MaxGrantFrames uint32    `json:"max_grant_frames,omitempty"`
+	MaxMaptrack    uint32    `json:"max_maptrack_frames,omitempty"`
+	EventChannels  uint32    `json:"event_channels,omitempty"`
+	Kernel         string    `json:"kernel,omitempty"`
+	Cmdline        string    `json:"cmdline,omitempty"`
+	Ramdisk        string    `json:"ramdisk,omitempty"`
+	TypePV         *struct{} `json:"type.pv,omitempty"`
+	TypePVH        *struct{} `json:"type.pvh,omitempty"`
+	TypeHVM        *struct{} `json:"type.hvm,omitempty"`
+}
+
+type longGozen struct {
+	Engine        config.Engine `json:"engine,omitempty"`
+	Deterministic bool          `json:"deterministic,omitempty"`
+	Seed          uint64        `json:"seed,omitempty"`
+}
+
+// longOf turns a configuration into libxl's shape; domid 0 means that there is no domain yet.
+func longOf(d config.Domain, domid int) longConfig {
+	out := longConfig{}
+	if domid > 0 {
+		out.Domid = &domid
+	}
+	c := &out.Config
+	c.Create = longCreate{Type: string(d.Type), Name: d.Name, UUID: d.UUID, Domid: out.Domid}
+	b := &c.Build
+	b.MaxVCPUs, b.AvailVCPUs = d.MaxVCPUs, []int{}
+	for i := range d.VCPUs {
+		b.AvailVCPUs = append(b.AvailVCPUs, i)
+	}
+	b.MaxMemKB, b.TargetMemKB = d.MaxMemoryMiB<<10, d.MemoryMiB<<10
+	b.TSCMode = []string{"", "always_emulate", "native", "native_paravirt"}[d.TSCMode&3]
+	b.MaxGrantFrames, b.MaxMaptrack, b.EventChannels = d.MaxGrantFrames, d.MaxMaptrackFrames, d.MaxEventChannels
+	b.Kernel, b.Cmdline, b.Ramdisk = d.Kernel, d.Cmdline, d.Ramdisk
+	switch d.Type {
+	case config.PV:
+		b.TypePV = &struct{}{}
+	case config.PVH:
+		b.TypePVH = &struct{}{}
+	case config.HVM:
+		b.TypeHVM = &struct{}{}
+	}
+	c.OnPoweroff, c.OnReboot, c.OnWatchdog = notDestroy(d.OnPoweroff), notDestroy(d.OnReboot), notDestroy(d.OnWatchdog)
+	c.OnCrash, c.OnSoftReset = notDestroy(d.OnCrash), notDestroy(d.OnSoftReset)
+	if (d.Engine != "" && d.Engine != config.EngineAuto) || d.Deterministic || d.Seed != 0 {
+		c.Gozen = &longGozen{d.Engine, d.Deterministic, d.Seed}
+	}
+	return out
+}
+
+// notDestroy leaves out the action that libxl's type has as its zero value.
+func notDestroy(a config.Action) config.Action {
+	if a == config.Destroy {
+		return ""
+	}
+	return a
+}
+
+// listLong prints the array of xl list -l. Domain-0 has hardly anything to say.
+func (a *app) listLong(doms []control.Found) int {
+	out := []any{}
+	for _, f := range doms {
+		if f.Domid == 0 {
+			in := dom0()
+			out = append(out, map[string]any{"domid": 0, "config": map[string]any{
+				"c_info": map[string]any{"type": "pv", "name": dom0Name, "uuid": in.UUID},
+				"b_info": map[string]any{"max_vcpus": in.MaxVCPUs, "max_memkb": in.MaxMemKiB, "target_memkb": in.MemoryKiB}}})
+			continue
+		}
+		out = append(out, longOf(f.Config, f.Domid))
+	}
+	return a.printJSON(out)
+}
