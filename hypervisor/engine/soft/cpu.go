@@ -1,0 +1,222 @@
+package soft
+
+import (
+	"sync/atomic"
+	"time"
+
+	"gozen/hypervisor/engine"
+	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/x86"
+	"gozen/hypervisor/x86/decode"
+)
+
+// Register slots beyond the sixteen: one that always reads zero, and the base for RIP-relative addresses.
+const (
+	regZero = decode.NoReg
+	regRIP  = decode.RIPReg
+	numRegs = 32
+)
+
+// stop says why an instruction or a block did not go on.
+type stop uint8
+
+const (
+	stopNone    stop = iota
+	stopFault        // c.fault is to be delivered at the instruction
+	stopExit         // c.exit is filled; the instruction is to be executed again with the answer
+	stopDone         // c.exit is filled; the instruction is finished
+	stopRestart      // execute the same instruction again (REP broken off)
+)
+
+// CPU is one software vCPU. It implements engine.VCPU.
+type CPU struct {
+	regs [numRegs]uint64
+	// Lazy flags: see flags.go.
+	ccA, ccB uint64
+	ccOp     uint32
+	sh       uint32 // 64 minus the operand size in bits, for alu functions
+	stop     stop
+	long     bool  // 64-bit mode: CS.L and EFER.LMA
+	cpl      uint8 // current privilege level
+	mode     decode.Mode
+	segBase  [8]uint64 // bases as address computation uses them: zero for ES, CS, SS, DS in 64-bit mode
+	dtlb     *dataTLB  // of the current privilege and AC
+	jc       *jumpCache
+	gen      uint64 // of jump cache entries; bumped to empty them
+	icount   uint64 // instructions finished, up to the start of the block under way
+	limit    uint64 // leave the loop when icount reaches it
+	attn     atomic.Uint32
+
+	rip    uint64 // valid between blocks
+	flags  uint64 // RFLAGS; the arithmetic bits only if ccOp is ccFlags
+	fault  x86.Fault
+	exit   *engine.Exit
+	cur    *block // the block under way
+	curRIP uint64 // its first instruction's address
+
+	seg        [6]x86.Segment
+	tr, ldtr   x86.Segment
+	gdtr, idtr x86.Table
+
+	cr0, cr2, cr3, cr4, cr8, efer uint64
+	dr                            [8]uint64
+	msr                           msrs
+	fx                            FPU
+
+	shadow, movss, nmiBlocked, halted bool
+	inject                            injection
+	window                            bool
+	watching                          bool   // DR7 has an enabled breakpoint
+	dbHits                            uint64 // DR6 bits to report after this instruction
+	nmi                               atomic.Bool
+	single                            bool // next block: one instruction only
+
+	answer       answers
+	awaiting     bool // the exit under way is to be answered
+	nonCanonical bool // the #GP recorded last came from a non-canonical address
+
+	vm      *VM
+	id      int
+	mem     *guestmem.Memory
+	blocks  blockTable
+	tlbs    [3]dataTLB
+	itlbs   [2]instTLB
+	jcs     [2]jumpCache
+	handler *[decode.NumOps]handler
+	large   bool // a large page's fragment is in a TLB
+
+	inGuest atomic.Bool
+}
+
+type handler func(c *CPU, in *decode.Inst) bool
+
+type msrs struct {
+	star, lstar, cstar, sfmask, kernelGS uint64
+	sysCS, sysESP, sysEIP                uint64
+	pat, tscAux, apicBase, spec          uint64
+	tscOffset                            uint64
+}
+
+// injection is an event to deliver before the next instruction.
+type injection struct {
+	valid, hasError, soft, external bool
+	vector                          uint8
+	err                             uint32
+	addr                            uint64
+}
+
+// Config of a VM of this engine.
+type Config struct {
+	Memory *guestmem.Memory
+	// TSC gives the time-stamp counter; nil means one tick per nanosecond of host time.
+	// It is called with the vCPU's instruction count.
+	TSC func(instructions uint64) uint64
+	// HypercallCPL0 and similar policy belong to the hypervisor; nothing here.
+}
+
+// New makes a VM on the software CPU.
+func New(cfg Config) (*VM, error) {
+	vm := &VM{mem: cfg.Memory, tsc: cfg.TSC, start: time.Now()}
+	vm.code.init(cfg.Memory)
+	cfg.Memory.OnChange(vm.memoryChanged)
+	cfg.Memory.OnWrite(vm.hostWrote)
+	return vm, nil
+}
+
+// NewVCPU implements engine.VM.
+func (vm *VM) NewVCPU(id int) (engine.VCPU, error) {
+	c := &CPU{vm: vm, id: id, mem: vm.mem, handler: &handlers}
+	c.blocks.init()
+	c.Reset()
+	vm.mu.Lock()
+	vm.cpus = append(vm.cpus, c)
+	vm.mu.Unlock()
+	return c, nil
+}
+
+// Reset puts the processor into its state after power-up (SDM 3A table 9-1).
+func (c *CPU) Reset() {
+	var s x86.State
+	s.RIP, s.RFLAGS = 0xfff0, x86.FlagOne
+	s.CR0 = x86.CR0ET | x86.CR0NW | x86.CR0CD
+	for i := range s.Seg {
+		s.Seg[i] = x86.Segment{Limit: 0xffff, Attr: 0x93}
+	}
+	s.Seg[x86.CS] = x86.Segment{Selector: 0xf000, Base: 0xffff0000, Limit: 0xffff, Attr: 0x9b}
+	s.TR = x86.Segment{Limit: 0xffff, Attr: 0x8b}
+	s.LDTR = x86.Segment{Limit: 0xffff, Attr: 0x82}
+	s.GDTR.Limit, s.IDTR.Limit = 0xffff, 0xffff
+	s.DR[6], s.DR[7] = 0xffff0ff0, 0x400
+	s.PAT = x86.PATReset
+	s.GPR[x86.RDX] = 0x600
+	s.APICBase = 0xfee00000 | 1<<11
+	if c.id == 0 {
+		s.APICBase |= 1 << 8
+	}
+	s.FX.FCW, s.FX.MXCSR = 0x37f, x86.MXCSRReset
+	_ = c.Set(&s)
+}
+
+// Regs implements engine.VCPU.
+func (c *CPU) Regs() *[16]uint64 {
+	// regs has more slots than 16; the array of the first 16 lies at its start.
+	return (*[16]uint64)(c.regs[:16])
+}
+
+// Kick implements engine.VCPU.
+func (c *CPU) Kick() { c.attn.Or(attnKick) }
+
+// Bits of attn.
+const (
+	attnKick  = 1 << iota
+	attnFlush // memory map changed: empty all TLBs
+	attnNMI
+	attnSync // another vCPU waits for this one to drop write entries of code pages
+)
+
+// Mode implements engine.VCPU.
+func (c *CPU) Mode() engine.Mode { return engine.Mode{Long: c.long, CPL: c.cpl} }
+
+// Instructions implements engine.VCPU.
+func (c *CPU) Instructions() uint64 { return c.icount }
+
+// SetLimit makes Run return with ExitKick once n instructions have finished in all. 0 means no limit.
+func (c *CPU) SetLimit(n uint64) {
+	if n == 0 {
+		n = ^uint64(0)
+	}
+	c.limit = n
+}
+
+// Inject implements engine.VCPU.
+func (c *CPU) Inject(vector uint8) {
+	c.inject = injection{valid: true, vector: vector, external: true}
+}
+
+// InjectNMI implements engine.VCPU.
+func (c *CPU) InjectNMI() {
+	c.nmi.Store(true)
+	c.attn.Or(attnNMI)
+}
+
+// InjectFault implements engine.VCPU.
+func (c *CPU) InjectFault(f x86.Fault) {
+	c.inject = injection{valid: true, vector: f.Vector, hasError: f.HasError, err: f.Error, addr: f.Addr}
+	c.answer.reset()
+}
+
+// WantWindow implements engine.VCPU.
+func (c *CPU) WantWindow(on bool) { c.window = on }
+
+// interruptible reports whether an external interrupt could be taken now.
+func (c *CPU) interruptible() bool {
+	return c.flags&x86.FlagIF != 0 && !c.shadow && !c.movss && !c.inject.valid
+}
+
+// tsc gives the guest's time-stamp counter.
+func (c *CPU) tsc() uint64 {
+	if f := c.vm.tsc; f != nil {
+		return f(c.icount) + c.msr.tscOffset
+	}
+	return uint64(time.Since(c.vm.start)) + c.msr.tscOffset
+}

@@ -1,0 +1,46 @@
+package soft
+
+import (
+	"sync"
+	"time"
+
+	"gozen/hypervisor/guestmem"
+)
+
+// VM is a virtual machine of the software CPU.
+type VM struct {
+	mem   *guestmem.Memory
+	tsc   func(uint64) uint64
+	start time.Time
+	code  codePages
+
+	wide sync.Mutex // serialises CMPXCHG16B among vCPUs; a leaf
+
+	mu   sync.Mutex
+	cpus []*CPU
+}
+
+// Memory implements engine.VM.
+func (vm *VM) Memory() *guestmem.Memory { return vm.mem }
+
+// Close implements engine.VM.
+func (vm *VM) Close() error { return nil }
+
+func (vm *VM) snapshot() []*CPU {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	return vm.cpus
+}
+
+// memoryChanged is told by guest memory that frames have other pages now. The vCPU that asked for it runs a
+// hypercall and sees the flag before its next block; so do all others at theirs.
+func (vm *VM) memoryChanged(first guestmem.GFN, n uint64) {
+	for i := uint64(0); i < n; i++ {
+		vm.code.bump(first + guestmem.GFN(i))
+	}
+	for _, c := range vm.snapshot() {
+		c.attn.Or(attnFlush)
+	}
+}
+
+func (vm *VM) hostWrote(g guestmem.GFN) { vm.code.bump(g) }
