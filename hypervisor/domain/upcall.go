@@ -85,3 +85,13 @@ func (v *VCPU) RaiseNMI() {
 
 // TakeNMI reports whether an NMI waits, and forgets it: the caller injects it.
 func (v *VCPU) TakeNMI() bool { return v.nmi.Load() && v.nmi.Swap(false) }
+
+// RequestFlush asks for a flush of the vCPU's TLB (HVMOP_flush_tlbs). Any goroutine.
+func (v *VCPU) RequestFlush() {
+	if !v.flush.Swap(true) {
+		v.Kick()
+	}
+}
+
+// TakeFlush reports whether a flush was asked for, and forgets it: the caller flushes before entering the guest.
+func (v *VCPU) TakeFlush() bool { return v.flush.Load() && v.flush.Swap(false) }

@@ -36,8 +36,10 @@ type VCPU struct {
 
 	// Counts counts this vCPU's hypercalls; other goroutines may read it.
 	Counts Counts
-	// Scratch is where hypercalls keep arguments while they work.
+	// Scratch is where hypercalls keep arguments while they work, and Local what package hypercall keeps for
+	// the vCPU between calls.
 	Scratch [guestmem.PageSize]byte
+	Local   any
 
 	timers clock.Timers
 	info   atomic.Pointer[evtchn.VCPUInfo]
@@ -45,6 +47,7 @@ type VCPU struct {
 	vector atomic.Uint32
 	edge   atomic.Bool // an upcall by per-vCPU vector waits
 	nmi    atomic.Bool
+	flush  atomic.Bool
 	up     atomic.Bool
 	inited atomic.Bool
 	boot   *x86.State // guarded by Dom.mu
