@@ -49,3 +49,22 @@ func FuzzNotes(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLZMA(f *testing.F) {
+	f.Add([]byte{0x5d, 0, 0, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0x34, 0x19, 0x49, 0xee, 0x8d, 0xe9, 0xff})
+	f.Add([]byte{0x5d, 0, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0x20, 1, 2, 3, 4, 5, 6, 7, 8, 9})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		z, err := newLZMA(bytes.NewReader(b), 1<<20)
+		if err != nil {
+			return
+		}
+		buf := make([]byte, 1000)
+		for total := 0; total < 1<<20; {
+			n, err := z.Read(buf)
+			if err != nil {
+				return
+			}
+			total += n
+		}
+	})
+}

@@ -170,7 +170,7 @@ func newMem(t testing.TB, base guestmem.GPA, size uint64) *guestmem.Memory {
 
 func TestLoad(t *testing.T) {
 	for _, bits := range []int{64, 32} {
-		for _, method := range []string{"elf", "", "gzip", "zstd", "lz4", "xz", "bzip2"} {
+		for _, method := range []string{"elf", "", "gzip", "zstd", "lz4", "xz", "bzip2", "lzma"} {
 			t.Run(fmt.Sprint(bits, method), func(t *testing.T) {
 				elf := sampleELF(bits)
 				file := elf

@@ -76,9 +76,9 @@ func (k *Kernel) bzImage(r io.ReaderAt, size int64, head []byte) error {
 		}
 		k.src = source{r: payload, limit: maxImage}
 		return nil
-	case "lzo", "lzma":
-		return fmt.Errorf("%w: bzImage compressed with %s, which is not supported; build it with gzip, bzip2, xz, lz4 or zstd, or use its vmlinux",
-			ErrNotKernel, k.Compression)
+	case "lzo":
+		return fmt.Errorf("%w: bzImage compressed with lzo, which is not supported; build it with gzip, bzip2, lzma, xz, lz4 or zstd, or use its vmlinux",
+			ErrNotKernel)
 	}
 	// The build appends the unpacked size, except for gzip, which ends with it anyway (RFC 1952).
 	var tail [4]byte

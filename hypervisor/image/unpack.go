@@ -53,6 +53,11 @@ func (s source) open() (io.ReadCloser, error) {
 		}
 	case "lz4":
 		out = io.NopCloser(newLZ4(in))
+	case "lzma":
+		var z *lzmaReader
+		if z, err = newLZMA(in, s.limit); err == nil {
+			out = io.NopCloser(z)
+		}
 	default:
 		err = errors.New("not supported")
 	}
