@@ -237,3 +237,34 @@ func TestOpenInitrd(t *testing.T) {
 	}
 	c.Close()
 }
+
+// TestLoad_stockKernels loads the kernels found under the folder named by GOZEN_KERNELS (NAME/vmlinuz).
+func TestLoad_stockKernels(t *testing.T) {
+	dir := os.Getenv("GOZEN_KERNELS")
+	files, _ := filepath.Glob(filepath.Join(dir, "*", "vmlinuz"))
+	if dir == "" || len(files) == 0 {
+		t.Skip("needs stock kernels as NAME/vmlinuz under the folder named by GOZEN_KERNELS")
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(filepath.Dir(f)), func(t *testing.T) {
+			k, err := image.OpenFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer k.Close()
+			p, m := domain(t, 128<<20)
+			b, err := p.Load(m, k, nil, "console=hvc0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var code [16]byte
+			if err := m.Read(guestmem.GPA(b.State.RIP), code[:]); err != nil || code == [16]byte{} {
+				t.Errorf("no code at the entry %#x: %v", b.State.RIP, err)
+			}
+			small, mem := domain(t, 32<<20)
+			if _, err := small.Load(mem, k, nil, ""); err == nil || !strings.Contains(err.Error(), "memory=") {
+				t.Errorf("in 32 MiB: %v", err)
+			}
+		})
+	}
+}
