@@ -134,6 +134,3 @@ func (c *call) vmAssist() uint64 {
 	}
 	return c.d.SetAssist(xen.VMASST_TYPE_runstate_update_flag, cmd == xen.VMASST_CMD_enable).Ret()
 }
-
-// physdevOp answers as Xen does for a PVH domain, which has no physical interrupts and no PCI of its own.
-func (c *call) physdevOp() uint64 { return xen.ENOSYS.Ret() }

@@ -99,7 +99,7 @@ func makeTable() (t [64]row) {
 	t[xen.HYPERVISOR_vcpu_op] = row{name: "vcpu_op", handler: (*call).vcpuOp, subMask: 0xffffffff, support: Supported, subs: vcpuSubs()}
 	t[xen.HYPERVISOR_sched_op] = row{name: "sched_op", handler: (*call).schedOp, subMask: 0xffffffff, support: Supported, subs: schedSubs()}
 	t[xen.HYPERVISOR_event_channel_op] = row{name: "event_channel_op", handler: (*call).eventChannelOp, subMask: 0xffffffff, support: Supported, subs: eventSubs()}
-	t[xen.HYPERVISOR_physdev_op] = row{name: "physdev_op", handler: (*call).physdevOp, subMask: 0xffffffff, support: None,
+	t[xen.HYPERVISOR_physdev_op] = row{name: "physdev_op", refuse: xen.ENOSYS, subMask: 0xffffffff, support: None,
 		note: "a PVH domain has no physical interrupts: every operation answers -ENOSYS, as on Xen"}
 	t[xen.HYPERVISOR_hvm_op] = row{name: "hvm_op", handler: (*call).hvmOp, subMask: 0xffffffff, support: Partial, subs: hvmSubs()}
 	return t
