@@ -1,11 +1,12 @@
 package main
 
 import (
+	"gozen/hypervisor/build"
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 )
 
 // newMachine builds the domain, paused.
-func newMachine(_ config.Domain, _ control.Options) (control.Machine, error) {
-	return nil, &config.Error{Field: "engine", What: "no engine", Why: "this program was built without one"}
+func newMachine(cfg config.Domain, opts control.Options) (control.Machine, error) {
+	return build.New(cfg, opts)
 }

@@ -36,6 +36,13 @@ type VCPU interface {
 	// InjectFault raises an exception in the guest at the start of the next Run, at the instruction that
 	// exited (ExitRDMSR and ExitWRMSR answer #GP so).
 	InjectFault(x86.Fault)
+	// Interruptible reports whether an external interrupt could be injected now.
+	Interruptible() bool
+	// Paging gives the control registers that address translation depends on.
+	Paging() (cr0, cr3, cr4, efer uint64)
+	// CR8 and SetCR8 are the task priority as the CPU holds it.
+	CR8() uint8
+	SetCR8(uint8)
 	// WantWindow asks for an ExitWindow as soon as the vCPU can take an external interrupt.
 	WantWindow(bool)
 	// Long, CPL: the mode of the instruction that exited.
@@ -103,4 +110,10 @@ type Exit struct {
 	Reason string // ExitInternal: what happened, for people
 	Insn   [15]byte
 	InsnN  uint8
+}
+
+// Timed is an engine that counts instructions exactly and can stop at a count.
+type Timed interface {
+	// SetLimit makes Run return with ExitKick as soon as n instructions have finished in all; 0 for no limit.
+	SetLimit(n uint64)
 }

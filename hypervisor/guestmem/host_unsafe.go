@@ -119,3 +119,15 @@ func (m *Memory) ramPage(g GFN) *[PageSize]byte {
 	}
 	return nil
 }
+
+// HostRanges gives the host address ranges [start, end) that back the guest.
+func (m *Memory) HostRanges() [][2]uintptr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out [][2]uintptr
+	for _, mp := range m.mappings {
+		start := uintptr(unsafe.Pointer(&mp.raw[0]))
+		out = append(out, [2]uintptr{start, start + uintptr(len(mp.raw))})
+	}
+	return out
+}

@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -86,6 +87,7 @@ type CPU struct {
 	large   bool // a large page's fragment is in a TLB
 
 	inGuest atomic.Bool
+	rng     uint64
 }
 
 type handler func(c *CPU, in *decode.Inst) bool
@@ -111,12 +113,13 @@ type Config struct {
 	// TSC gives the time-stamp counter; nil means one tick per nanosecond of host time.
 	// It is called with the vCPU's instruction count.
 	TSC func(instructions uint64) uint64
-	// HypercallCPL0 and similar policy belong to the hypervisor; nothing here.
+	// Seed, if not 0, makes RDRAND repeatable.
+	Seed uint64
 }
 
 // New makes a VM on the software CPU.
 func New(cfg Config) (*VM, error) {
-	vm := &VM{mem: cfg.Memory, tsc: cfg.TSC, start: time.Now()}
+	vm := &VM{mem: cfg.Memory, tsc: cfg.TSC, start: time.Now(), seed: cfg.Seed}
 	vm.code.init(cfg.Memory)
 	cfg.Memory.OnChange(vm.memoryChanged)
 	cfg.Memory.OnWrite(vm.hostWrote)
@@ -208,6 +211,18 @@ func (c *CPU) InjectFault(f x86.Fault) {
 // WantWindow implements engine.VCPU.
 func (c *CPU) WantWindow(on bool) { c.window = on }
 
+// Interruptible implements engine.VCPU.
+func (c *CPU) Interruptible() bool { return c.interruptible() }
+
+// Paging implements engine.VCPU.
+func (c *CPU) Paging() (cr0, cr3, cr4, efer uint64) { return c.cr0, c.cr3, c.cr4, c.efer }
+
+// CR8 implements engine.VCPU.
+func (c *CPU) CR8() uint8 { return uint8(c.cr8) }
+
+// SetCR8 implements engine.VCPU.
+func (c *CPU) SetCR8(v uint8) { c.cr8 = uint64(v & 15) }
+
 // interruptible reports whether an external interrupt could be taken now.
 func (c *CPU) interruptible() bool {
 	return c.flags&x86.FlagIF != 0 && !c.shadow && !c.movss && !c.inject.valid
@@ -219,4 +234,18 @@ func (c *CPU) tsc() uint64 {
 		return f(c.icount) + c.msr.tscOffset
 	}
 	return uint64(time.Since(c.vm.start)) + c.msr.tscOffset
+}
+
+// random gives 64 bits for RDRAND: the host's, or of a generator seeded by the configuration (xorshift64*).
+func (c *CPU) random() uint64 {
+	if c.vm.seed == 0 {
+		return rand.Uint64()
+	}
+	if c.rng == 0 {
+		c.rng = c.vm.seed + uint64(c.id) + 1
+	}
+	c.rng ^= c.rng >> 12
+	c.rng ^= c.rng << 25
+	c.rng ^= c.rng >> 27
+	return c.rng * 0x2545f4914f6cdd1d
 }

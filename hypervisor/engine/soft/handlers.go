@@ -185,11 +185,11 @@ func integerHandlers() map[decode.Op]handler {
 		decode.RDGSBASE:   opFSGSBase,
 		decode.WRFSBASE:   opFSGSBase,
 		decode.WRGSBASE:   opFSGSBase,
-		decode.RDPID:      opRdpid,
-		decode.MFENCE:     opNop,
-		decode.LFENCE:     opNop,
-		decode.SFENCE:     opNop,
-		decode.CLFLUSH:    opClflush,
-		decode.PREFETCH:   opNop,
+		decode.RDPID:      opRdpid, decode.RDRAND: opRdrand, decode.RDSEED: opRdrand,
+		decode.MFENCE:   opNop,
+		decode.LFENCE:   opNop,
+		decode.SFENCE:   opNop,
+		decode.CLFLUSH:  opClflush,
+		decode.PREFETCH: opNop,
 	}
 }

@@ -631,3 +631,10 @@ func opClflush(c *CPU, in *decode.Inst) bool {
 	_, ok = c.load8(lin)
 	return ok
 }
+
+// opRdrand executes RDRAND and RDSEED: always successful.
+func opRdrand(c *CPU, in *decode.Inst) bool {
+	c.setReg(in.RM, in.Size, c.random())
+	c.setArith(x86.FlagCF)
+	return true
+}

@@ -12,6 +12,7 @@ type VM struct {
 	mem   *guestmem.Memory
 	tsc   func(uint64) uint64
 	start time.Time
+	seed  uint64
 	code  codePages
 
 	wide sync.Mutex // serialises CMPXCHG16B among vCPUs; a leaf

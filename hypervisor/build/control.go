@@ -1,0 +1,297 @@
+package build
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gozen/hypervisor/control"
+	"gozen/hypervisor/engine"
+	"gozen/hypervisor/hypercall"
+	"gozen/hypervisor/vcpu"
+	"gozen/hypervisor/xenstore"
+)
+
+// parseUUID reads the canonical text form; an empty one is all zeros.
+func parseUUID(s string) (u [16]byte, err error) {
+	if s == "" {
+		return u, nil
+	}
+	hex := strings.ReplaceAll(s, "-", "")
+	if len(hex) != 32 {
+		return u, fmt.Errorf("uuid %q: want 32 hexadecimal digits", s)
+	}
+	for i := range u {
+		b, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
+		if err != nil {
+			return u, fmt.Errorf("uuid %q: %w", s, err)
+		}
+		u[i] = byte(b)
+	}
+	return u, nil
+}
+
+// mark notes a milestone of the boot once.
+func (m *Machine) mark(name string) {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts)
+	t := control.Timing{Name: name, Wall: time.Since(m.opts.Began), CPU: time.Duration(ts.Nano())}
+	for _, l := range m.loops {
+		t.Instructions += l.Instructions()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.timings {
+		if o.Name == name {
+			return
+		}
+	}
+	m.timings = append(m.timings, t)
+}
+
+// Pause implements control.Machine.
+func (m *Machine) Pause() error {
+	m.mu.Lock()
+	m.paused = true
+	m.mu.Unlock()
+	for _, l := range m.loops {
+		l.Pause(true)
+	}
+	return nil
+}
+
+// Unpause implements control.Machine; the first one starts vCPU 0.
+func (m *Machine) Unpause() error {
+	m.mu.Lock()
+	first := !m.started && !m.ended
+	m.started, m.paused = true, false
+	m.mu.Unlock()
+	for _, l := range m.loops {
+		l.Pause(false)
+	}
+	if !first {
+		return nil
+	}
+	m.dom.VCPUs[0].BringUp()
+	m.loops[0].Start(&m.boot)
+	m.mark("entry")
+	if m.sched != nil {
+		m.running.Add(1)
+		go func() { defer m.running.Done(); m.guard(0, m.sched.Run) }()
+		return nil
+	}
+	for i, l := range m.loops {
+		m.running.Add(1)
+		go func() { defer m.running.Done(); m.guard(i, l.Run) }()
+	}
+	return nil
+}
+
+// guard runs f; a panic is our bug: it crashes this domain and nothing else.
+func (m *Machine) guard(id int, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.opts.Log.Logf("internal error on vcpu %d: %v\n%s", id, p, stack())
+			m.Crashed(id, fmt.Sprintf("internal error: %v", p))
+		}
+	}()
+	f()
+}
+
+// Shutdown implements control.Machine.
+func (m *Machine) Shutdown(word string) error {
+	dir := xenstore.DomainPath(m.dom.ID) + "/control/"
+	feature := map[string]string{"poweroff": "feature-poweroff", "halt": "feature-poweroff", "reboot": "feature-reboot", "suspend": "feature-suspend"}[word]
+	v, err := m.store.Read(dir + feature)
+	if feature == "" || err != nil || string(v) != "1" {
+		return control.ErrNoParavirt
+	}
+	return m.store.Write(dir+"shutdown", []byte(word))
+}
+
+// Destroy implements control.Machine.
+func (m *Machine) Destroy() { go m.finish(control.Reason{Code: control.ReasonDestroyed}) }
+
+// Done implements control.Machine.
+func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// Reason implements control.Machine.
+func (m *Machine) Reason() control.Reason {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reason
+}
+
+// finish stops all vCPUs and says why; the first reason stays.
+func (m *Machine) finish(r control.Reason) {
+	m.mu.Lock()
+	if m.ended {
+		m.mu.Unlock()
+		return
+	}
+	m.ended, m.reason = true, r
+	m.mu.Unlock()
+	for _, l := range m.loops {
+		l.Stop()
+	}
+	m.running.Wait()
+	m.mark("end")
+	m.console.Close()
+	if r.Text != "" {
+		m.opts.Log.Logf("d%d: %s: %s\n%s", m.dom.ID, r.Code, r.Text, r.Detail)
+	}
+	close(m.done)
+}
+
+// Console implements control.Machine.
+func (m *Machine) Console() control.Console {
+	return control.NewConsole(m.opts.ConsoleOut, m.console.Write)
+}
+
+// Xenstore implements control.Machine.
+func (m *Machine) Xenstore() control.Xenstore { return m.store }
+
+// Renamed implements control.Machine.
+func (m *Machine) Renamed(name string) {
+	_ = m.store.Write(xenstore.DomainPath(m.dom.ID)+"/name", []byte(name))
+	_ = m.store.Write("/vm/"+m.cfg.UUID+"/name", []byte(name))
+}
+
+// GuestRanges implements control.Machine.
+func (m *Machine) GuestRanges() [][2]uintptr { return m.mem.HostRanges() }
+
+// Close implements control.Machine.
+func (m *Machine) Close() error {
+	m.release()
+	return nil
+}
+
+func (m *Machine) release() {
+	if m.console != nil {
+		m.console.Close()
+	}
+	if m.storeBE != nil {
+		m.storeBE.Close()
+	}
+	if m.pty != nil {
+		m.pty.Close()
+	}
+	if m.mem != nil {
+		m.mem.Close()
+	}
+}
+
+// Info implements control.Machine.
+func (m *Machine) Info() control.Info {
+	m.mu.Lock()
+	i := control.Info{MemoryKiB: m.dom.Pages() << 2, MaxMemKiB: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB) << 10,
+		MaxVCPUs: m.vcpus(), Engine: "soft", EngineWhy: m.why}
+	paused, ended, reason := m.paused, m.ended, m.reason
+	m.mu.Unlock()
+	i.EventABI = "2-level"
+	if m.dom.Events.FIFO() {
+		i.EventABI = "fifo"
+	}
+	running := false
+	for n, l := range m.loops {
+		v := control.VCPUInfo{ID: n, Online: m.dom.VCPUs[n].IsUp(), CPU: -1, Time: l.CPUTime(), Instructions: l.Instructions()}
+		switch l.State() {
+		case vcpu.StateRunning:
+			v.Running = !paused && !ended
+		case vcpu.StateBlocked:
+			v.Blocked = true
+		}
+		running = running || v.Running
+		i.CPUTime += v.Time
+		i.VCPUs = append(i.VCPUs, v)
+	}
+	i.State.Paused = paused && !ended
+	i.State.Running = running
+	i.State.Blocked = !running && !paused && !ended
+	if ended {
+		i.State.Shutdown = reason.Code != control.ReasonDestroyed
+		i.State.Dying = !i.State.Shutdown
+		i.State.Reason = reason.Code
+	}
+	return i
+}
+
+// Stats implements control.Machine.
+func (m *Machine) Stats() control.Stats {
+	exits := map[string]uint64{}
+	for _, l := range m.loops {
+		countExits(exits, &l.Counts)
+	}
+	var s control.Stats
+	s.Exits = sorted(exits)
+	calls := map[string]uint64{}
+	sum := m.dom.Hypercalls()
+	for nr := range sum {
+		for op, n := range sum[nr] {
+			if n != 0 {
+				name := hypercall.Name(nr)
+				if sub := hypercall.SubName(nr, op); sub != "" {
+					name += "/" + sub
+				}
+				calls[name] += n
+			}
+		}
+	}
+	s.Hypercalls = sorted(calls)
+	var events = map[string]uint64{}
+	for _, l := range m.loops {
+		events["upcall"] += l.Counts.Upcalls
+		events["interrupt"] += l.Counts.Interrupts
+	}
+	s.Events = sorted(events)
+	m.mu.Lock()
+	s.Timings = append(s.Timings, m.timings...)
+	m.mu.Unlock()
+	return s
+}
+
+func countExits(out map[string]uint64, c *vcpu.Counts) {
+	for k, n := range c.Exits {
+		switch engine.Kind(k) {
+		case engine.ExitIO, engine.ExitRDMSR, engine.ExitWRMSR, engine.ExitMMIO:
+		default:
+			if n != 0 {
+				out[engine.Kind(k).String()] += n
+			}
+		}
+	}
+	each := func(t *vcpu.Table, in, outName, format string) {
+		t.Each(func(n uint32, write bool, count uint64) {
+			dir := in
+			if write {
+				dir = outName
+			}
+			out[fmt.Sprintf(format, dir, n)] += count
+		})
+	}
+	each(&c.Ports, "in", "out", "io:%s:%#x")
+	each(&c.MSRs, "rdmsr", "wrmsr", "%s:%#x")
+	each(&c.MMIO, "read", "write", "mmio:%s:%#x000")
+}
+
+func sorted(m map[string]uint64) []control.Counter {
+	out := make([]control.Counter, 0, len(m))
+	for k, n := range m {
+		if n != 0 {
+			out = append(out, control.Counter{Name: k, Count: n})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Count != out[j].Count {
+			return out[i].Count > out[j].Count
+		}
+		return out[i].Name < out[j].Name
+	})
+	return out
+}
+
+var _ control.Machine = (*Machine)(nil)

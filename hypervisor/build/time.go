@@ -1,0 +1,43 @@
+package build
+
+import (
+	"time"
+
+	"gozen/hypervisor/clock"
+	"gozen/hypervisor/engine/soft"
+	"gozen/hypervisor/vcpu"
+)
+
+// tscHz is the frequency of the software CPU's time-stamp counter: one tick per nanosecond.
+const tscHz = 1e9
+
+// hostTime is the host's monotonic time since the domain was built.
+type hostTime struct{ start time.Time }
+
+func (h hostTime) Now() uint64   { return uint64(time.Since(h.start)) }
+func (h hostTime) TSC() uint64   { return uint64(time.Since(h.start)) }
+func (h hostTime) TSCHz() uint64 { return tscHz }
+
+// source gives the time of the domain: the host's, or virtual time counted in instructions.
+func (m *Machine) source() clock.Source {
+	if m.cfg.Deterministic {
+		m.sched = vcpu.NewScheduler()
+		m.src = m.sched
+	} else {
+		m.src = hostTime{time.Now()}
+	}
+	return m.src
+}
+
+// tsc gives the guest's time-stamp counter without a vCPU's own offset.
+func (m *Machine) tsc() uint64 {
+	return m.src.TSC()
+}
+
+func (m *Machine) softConfig() soft.Config {
+	c := soft.Config{Memory: m.mem, TSC: func(uint64) uint64 { return m.src.TSC() }}
+	if m.sched != nil {
+		c.TSC, c.Seed = m.sched.TSCAt, 1
+	}
+	return c
+}

@@ -1,0 +1,446 @@
+package vcpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gozen/hypervisor/apic"
+	"gozen/hypervisor/domain"
+	"gozen/hypervisor/engine"
+	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/hypercall"
+	"gozen/hypervisor/x86"
+	"gozen/hypervisor/x86/paging"
+	"gozen/hypervisor/xen"
+)
+
+// Platform is what a loop asks of the machine around it.
+type Platform interface {
+	// Port does a port access; absent ports read all ones. size is 1, 2 or 4.
+	Port(port uint16, size uint8, write bool, v uint32) uint32
+	// CPUID fills the leaf's registers for a vCPU.
+	CPUID(vcpu int, leaf, sub uint32) (a, b, c, d uint32)
+	// HypercallPage gives the content of the hypercall page.
+	HypercallPage() *[guestmem.PageSize]byte
+	// Crashed is told why the guest cannot go on. It must end the domain.
+	Crashed(vcpu int, why string)
+	// TripleFault is told of a shutdown of the processor; it must end the domain.
+	TripleFault(vcpu int)
+}
+
+// Status says what a Step left behind.
+type Status uint8
+
+// The outcomes of a Step.
+const (
+	Running Status = iota // go on
+	Waiting               // halted or blocked: nothing to do until a kick or the next deadline
+	Ended                 // the domain is down, or Stop was called
+)
+
+// Loop drives one vCPU. Step and what it calls belong to one goroutine.
+type Loop struct {
+	ID   int
+	Eng  engine.VCPU
+	Dom  *domain.Domain
+	V    *domain.VCPU
+	APIC *apic.LAPIC
+
+	Counts Counts
+
+	plat   Platform
+	timed  engine.Timed // nil unless the engine counts instructions
+	exit   engine.Exit
+	wake   chan struct{}
+	stop   atomic.Bool
+	paused atomic.Bool
+	idle   bool // HLT or block: wait for an event
+	poll   bool // waiting in SCHEDOP_poll
+	again  bool // a hypercall has work left
+	tsc    func() uint64
+	busy   atomic.Int64 // nanoseconds of thread CPU time
+	state  atomic.Uint32
+	insns  atomic.Uint64
+
+	mu      sync.Mutex
+	start   *x86.State // to load before running; guarded by mu
+	startUp bool
+	initReq bool // INIT received: wait for SIPI
+	sipi    int  // vector of a startup IPI, -1 none
+
+	msrs keptMSRs
+
+	after   func() // called when the engine has returned, before the exit is handled
+	outside func() // told of kicks, in place of the thread's own wake-up
+}
+
+// New makes a loop and connects it to its domain vCPU. tsc gives the guest's time-stamp counter.
+func New(id int, eng engine.VCPU, d *domain.Domain, l *apic.LAPIC, p Platform, tsc func() uint64) *Loop {
+	lp := &Loop{ID: id, Eng: eng, Dom: d, V: d.VCPUs[id], APIC: l, plat: p, wake: make(chan struct{}, 1), tsc: tsc, sipi: -1}
+	lp.timed, _ = eng.(engine.Timed)
+	lp.V.Virt = lp
+	lp.V.Kick = lp.Kick
+	lp.V.Start = lp.Start
+	lp.msrs.reset()
+	lp.idle = true
+	return lp
+}
+
+// Kick makes the loop look again soon. Any goroutine.
+func (l *Loop) Kick() {
+	l.Eng.Kick()
+	if l.outside != nil {
+		l.outside()
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Start makes the vCPU run, with st loaded first unless it is nil. Any goroutine.
+func (l *Loop) Start(st *x86.State) {
+	l.mu.Lock()
+	l.start, l.startUp = st, true
+	l.mu.Unlock()
+	l.Kick()
+}
+
+// Stop ends the loop for good. Any goroutine.
+func (l *Loop) Stop() {
+	l.stop.Store(true)
+	l.Kick()
+}
+
+// Pause makes Step answer Waiting until Unpause. Any goroutine.
+func (l *Loop) Pause(on bool) {
+	l.paused.Store(on)
+	l.Kick()
+}
+
+// State words of Loop.State.
+const (
+	StateDown uint32 = iota
+	StateRunning
+	StateBlocked
+	StateRunnable
+)
+
+// State tells what the vCPU does. Any goroutine.
+func (l *Loop) State() uint32 { return l.state.Load() }
+
+// Instructions gives the instructions finished as of the last exit. Any goroutine.
+func (l *Loop) Instructions() uint64 { return l.insns.Load() }
+
+// CPUTime gives the CPU time that the vCPU's thread has used, as of its last wait. Any goroutine.
+func (l *Loop) CPUTime() time.Duration { return time.Duration(l.busy.Load()) }
+
+// ReadVirt implements domain.VirtMem.
+func (l *Loop) ReadVirt(va uint64, p []byte) error { return l.virt(va, p, false) }
+
+// WriteVirt implements domain.VirtMem.
+func (l *Loop) WriteVirt(va uint64, p []byte) error { return l.virt(va, p, true) }
+
+func (l *Loop) virt(va uint64, p []byte, write bool) error {
+	var r paging.Root
+	r.CR0, r.CR3, r.CR4, r.EFER = l.Eng.Paging()
+	return paging.Copy(l.Dom.Memory, r, va, p, write)
+}
+
+// Run drives the vCPU on a thread of its own until the domain ends.
+func (l *Loop) Run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	timer := time.AfterFunc(time.Hour, l.Kick)
+	timer.Stop()
+	armed := domain.Never
+	for {
+		switch l.Step() {
+		case Ended:
+			timer.Stop()
+			l.account()
+			return
+		case Waiting:
+			l.account()
+			if d := l.Deadline(); d != armed || d != domain.Never {
+				armed = arm(timer, d, l.V.Now())
+			}
+			<-l.wake
+		default:
+			if d := l.Deadline(); d != armed {
+				armed = arm(timer, d, l.V.Now())
+			}
+		}
+	}
+}
+
+// arm sets the timer for a deadline in system time.
+func arm(t *time.Timer, deadline, now uint64) uint64 {
+	if deadline == domain.Never {
+		t.Stop()
+		return deadline
+	}
+	wait := time.Duration(0)
+	if deadline > now {
+		wait = time.Duration(min(deadline-now, uint64(time.Hour)))
+	}
+	t.Reset(wait)
+	return deadline
+}
+
+// Deadline gives the system time of the next timer of this vCPU.
+func (l *Loop) Deadline() uint64 {
+	d := l.V.NextDeadline()
+	if t, ok := l.APIC.Deadline(); ok {
+		if ns := l.apicTime(t); ns < d {
+			d = ns
+		}
+	}
+	return d
+}
+
+// apicTime converts a TSC deadline to system time: now plus what is left.
+func (l *Loop) apicTime(t uint64) uint64 {
+	now := l.tsc()
+	if t <= now {
+		return 0
+	}
+	return l.V.Now() + l.Dom.Clock.Scale().Nanoseconds(t-now)
+}
+
+// Step does one round: requests, timers, injection, the engine, the exit.
+func (l *Loop) Step() Status {
+	if l.stop.Load() || l.Dom.IsShutdown() {
+		l.state.Store(StateDown)
+		return Ended
+	}
+	if l.paused.Load() {
+		l.state.Store(StateRunnable)
+		return Waiting
+	}
+	if !l.requests() {
+		l.state.Store(StateDown)
+		return Waiting
+	}
+	l.V.Expire(l.V.Now())
+	l.APIC.Expire(l.tsc())
+	if l.again {
+		l.hypercall()
+		return Running
+	}
+	if l.V.TakeNMI() {
+		l.Eng.InjectNMI()
+		l.idle = false
+	}
+	if vec, ok := l.V.TakeUpcallVector(); ok {
+		l.APIC.Fire(vec)
+	}
+	l.injectPending()
+	if l.idle {
+		if l.poll && l.V.PollDone() {
+			l.V.EndPoll()
+			l.poll, l.idle = false, false
+		} else {
+			l.state.Store(StateBlocked)
+			l.V.SetRunstate(xen.RUNSTATE_blocked)
+			return Waiting
+		}
+	}
+	l.state.Store(StateRunning)
+	l.V.SetRunstate(xen.RUNSTATE_running)
+	l.V.UpdateTime()
+	if err := l.Eng.Run(&l.exit); err != nil {
+		l.plat.Crashed(l.ID, err.Error())
+		return Running
+	}
+	l.insns.Store(l.Eng.Instructions())
+	if l.after != nil {
+		l.after()
+	}
+	l.handle()
+	return Running
+}
+
+// injectPending gives the guest the interrupt that is due, or asks to be told when it takes one.
+func (l *Loop) injectPending() {
+	vec, callback := l.V.CallbackVector()
+	fromAPIC := false
+	if !callback {
+		l.APIC.SetTPR(l.Eng.CR8() << 4)
+		vec, fromAPIC = l.APIC.Pending()
+		if !fromAPIC {
+			l.Eng.WantWindow(false)
+			return
+		}
+	}
+	if !l.Eng.Interruptible() {
+		if l.poll { // an event for a vCPU that polls with interrupts off ends nothing
+			return
+		}
+		l.Eng.WantWindow(true)
+		return
+	}
+	l.Eng.WantWindow(false)
+	if l.poll {
+		l.V.EndPoll()
+		l.poll = false
+	}
+	l.idle = false
+	l.Eng.Inject(vec)
+	if fromAPIC {
+		l.APIC.Accept(vec)
+		l.Counts.Interrupts++
+	} else {
+		l.Counts.Upcalls++
+	}
+}
+
+// requests handles start, INIT and SIPI. false: the vCPU is down.
+func (l *Loop) requests() bool {
+	l.mu.Lock()
+	start, st := l.startUp, l.start
+	l.startUp, l.start = false, nil
+	init, sipi := l.initReq, l.sipi
+	l.initReq, l.sipi = false, -1
+	l.mu.Unlock()
+	switch {
+	case start:
+		if st != nil {
+			l.load(st)
+		}
+		l.idle = false
+	case init:
+		if l.V.IsUp() {
+			l.V.Down()
+		}
+		l.V.ResetUpcallVector()
+		l.APIC.Reset()
+	}
+	if sipi >= 0 && !l.V.IsUp() {
+		l.startup(uint8(sipi))
+	}
+	if !l.V.IsUp() {
+		l.idle = true
+		return false
+	}
+	return true
+}
+
+func (l *Loop) load(st *x86.State) {
+	if err := l.Eng.Set(st); err != nil {
+		l.plat.Crashed(l.ID, err.Error())
+	}
+}
+
+// startup is the state after a startup IPI: real mode at vector<<12 (SDM 3A 8.4.4).
+func (l *Loop) startup(vector uint8) {
+	var s x86.State
+	s.RFLAGS = x86.FlagOne
+	s.CR0 = x86.CR0ET | x86.CR0NW | x86.CR0CD
+	for i := range s.Seg {
+		s.Seg[i] = x86.Segment{Limit: 0xffff, Attr: 0x93}
+	}
+	s.Seg[x86.CS] = x86.Segment{Selector: uint16(vector) << 8, Base: uint64(vector) << 12, Limit: 0xffff, Attr: 0x9b}
+	s.TR, s.LDTR = x86.Segment{Limit: 0xffff, Attr: 0x8b}, x86.Segment{Limit: 0xffff, Attr: 0x82}
+	s.GDTR.Limit, s.IDTR.Limit = 0xffff, 0xffff
+	s.DR[6], s.DR[7] = 0xffff0ff0, 0x400
+	s.PAT = x86.PATReset
+	s.FX.FCW, s.FX.MXCSR = 0x37f, x86.MXCSRReset
+	l.load(&s)
+	l.V.BringUp()
+	l.idle = false
+}
+
+// Deliver takes an interrupt command for this vCPU. Any goroutine.
+func (l *Loop) Deliver(c *apic.Command) {
+	switch c.Mode {
+	case apic.ModeFixed, apic.ModeLowest:
+		l.APIC.Fire(c.Vector)
+	case apic.ModeNMI:
+		l.V.RaiseNMI()
+	case apic.ModeINIT:
+		l.mu.Lock()
+		l.initReq = true
+		l.mu.Unlock()
+	case apic.ModeStartup:
+		l.mu.Lock()
+		l.sipi = int(c.Vector)
+		l.mu.Unlock()
+	}
+	l.Kick()
+}
+
+// handle decides the exit.
+func (l *Loop) handle() {
+	e := &l.exit
+	l.Counts.Exits[e.Kind]++
+	switch e.Kind {
+	case engine.ExitKick, engine.ExitWindow, engine.ExitNone:
+	case engine.ExitIO:
+		l.port(e)
+	case engine.ExitMMIO:
+		l.mmio(e)
+	case engine.ExitHypercall:
+		l.hypercall()
+	case engine.ExitRDMSR:
+		l.rdmsr(e)
+	case engine.ExitWRMSR:
+		l.wrmsr(e)
+	case engine.ExitCPUID:
+		r := l.Eng.Regs()
+		a, b, c, d := l.plat.CPUID(l.ID, uint32(r[x86.RAX]), uint32(r[x86.RCX]))
+		r[x86.RAX], r[x86.RBX], r[x86.RCX], r[x86.RDX] = uint64(a), uint64(b), uint64(c), uint64(d)
+	case engine.ExitHLT:
+		l.idle = true
+	case engine.ExitShutdown:
+		l.plat.TripleFault(l.ID)
+	case engine.ExitInternal:
+		l.plat.Crashed(l.ID, e.Reason)
+	}
+}
+
+func (l *Loop) port(e *engine.Exit) {
+	l.Counts.Ports.Add(uint32(e.Port), e.Write)
+	e.Data = uint64(l.plat.Port(e.Port, e.Size, e.Write, uint32(e.Data)))
+}
+
+// mmio answers the xAPIC's page; everything else reads all ones.
+func (l *Loop) mmio(e *engine.Exit) {
+	l.Counts.MMIO.Add(uint32(e.GPA>>12), e.Write)
+	base := l.APIC.Base()
+	if base&(apic.BaseEnable|apic.BaseX2APIC) == apic.BaseEnable && uint64(e.GPA)&^0xfff == base&^0xfff {
+		reg := uint32(e.GPA&0xfff) >> 4
+		if e.Write {
+			l.APIC.Write(reg, e.Data&0xffffffff, l.tsc())
+			l.syncTPR(reg)
+			return
+		}
+		e.Data, _ = l.APIC.Read(reg, l.tsc())
+		return
+	}
+	if !e.Write {
+		e.Data = ^uint64(0)
+	}
+}
+
+// syncTPR keeps CR8 equal to the task priority written through the APIC.
+func (l *Loop) syncTPR(reg uint32) {
+	if reg == apic.RegTPR {
+		l.Eng.SetCR8(l.APIC.TPR() >> 4)
+	}
+}
+
+func (l *Loop) hypercall() {
+	m := l.Eng.Mode()
+	r := hypercall.Call(l.Dom, l.V, l.Eng.Regs(), m.Long, m.CPL)
+	l.again = r.Again
+	if r.Block {
+		l.idle = true
+		l.poll = l.V.Polling()
+	}
+	if r.Yield {
+		runtime.Gosched()
+	}
+}

@@ -1,0 +1,129 @@
+package vcpu
+
+import (
+	"sync/atomic"
+
+	"gozen/hypervisor/domain"
+	"gozen/hypervisor/engine"
+)
+
+// Slice is the number of instructions a vCPU runs before the next one's turn in deterministic mode.
+const Slice = 20000
+
+// Scheduler interleaves vCPUs on one thread in virtual time: one instruction takes one nanosecond and one TSC tick, and
+// when all vCPUs wait, time jumps to the next deadline. Two runs of the same guest are the same, instruction by
+// instruction, as long as nothing from outside (console input) reaches it. It is the domain's time source.
+type Scheduler struct {
+	Loops []*Loop
+	// Every, if not 0, makes Observe be called each time so many instructions have finished in all, at the next turn.
+	Every   uint64
+	Observe func(instructions uint64)
+
+	virt atomic.Uint64 // virtual nanoseconds, as of the last exit
+	cur  engine.VCPU   // the vCPU whose turn it is
+	last uint64        // its instruction count as of virt
+	wake chan struct{}
+	done uint64 // instructions finished in all
+	next uint64 // when Observe is due
+}
+
+// NewScheduler makes a scheduler at time 0.
+func NewScheduler() *Scheduler { return &Scheduler{wake: make(chan struct{}, 1)} }
+
+// Now implements clock.Source: virtual time as of the last exit.
+func (s *Scheduler) Now() uint64 { return s.virt.Load() }
+
+// TSC implements clock.Source.
+func (s *Scheduler) TSC() uint64 { return s.virt.Load() }
+
+// TSCHz implements clock.Source.
+func (s *Scheduler) TSCHz() uint64 { return 1e9 }
+
+// TSCAt gives the counter inside a run, when the vCPU whose turn it is has finished n instructions. Its thread only.
+func (s *Scheduler) TSCAt(n uint64) uint64 { return s.virt.Load() + n - s.last }
+
+// Kick wakes the scheduler from waiting for the outside. Any goroutine.
+func (s *Scheduler) Kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// advance brings virtual time up to the current vCPU's count.
+func (s *Scheduler) advance() {
+	n := s.cur.Instructions()
+	s.virt.Add(n - s.last)
+	s.done += n - s.last
+	s.last = n
+}
+
+// Run drives all vCPUs until the domain ends.
+func (s *Scheduler) Run() {
+	for _, l := range s.Loops {
+		l.after = s.advance
+		l.outside = s.Kick
+	}
+	for {
+		ended, waiting := 0, 0
+		for _, l := range s.Loops {
+			switch s.turn(l) {
+			case Ended:
+				ended++
+			case Waiting:
+				waiting++
+			}
+			if s.Every != 0 && s.done >= s.next {
+				s.Observe(s.done)
+				s.next = s.done + s.Every
+			}
+		}
+		if ended > 0 {
+			return
+		}
+		if waiting == len(s.Loops) {
+			s.idle()
+		}
+	}
+}
+
+// turn runs one vCPU for a slice.
+func (s *Scheduler) turn(l *Loop) Status {
+	s.cur, s.last = l.Eng, l.Eng.Instructions()
+	end := s.last + Slice
+	for {
+		left := end
+		if d := l.Deadline(); d != domain.Never {
+			if now := s.virt.Load(); d > now && d-now < end-s.last {
+				left = s.last + d - now
+			}
+		}
+		l.timed.SetLimit(left)
+		if st := l.Step(); st != Running {
+			return st
+		}
+		if s.last >= end {
+			return Running
+		}
+	}
+}
+
+// idle lets time jump to the next deadline, or waits for the outside when there is none.
+func (s *Scheduler) idle() {
+	next := domain.Never
+	for _, l := range s.Loops {
+		next = min(next, l.Deadline())
+	}
+	if next == domain.Never {
+		<-s.wake
+		return
+	}
+	if now := s.virt.Load(); next > now {
+		s.virt.Store(next)
+	} else {
+		select {
+		case <-s.wake:
+		default:
+		}
+	}
+}
