@@ -38,6 +38,8 @@ type app struct {
 	reg *control.Registry
 	// ackTime is how long a guest has to react to a shutdown request; 0 means Xen's 60 seconds.
 	ackTime time.Duration
+	// keys is standard input in pieces, once a console has asked for it.
+	keys chan []byte
 }
 
 func (a *app) main(args []string) int {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -51,7 +52,7 @@ func (a *app) console(c *call) int {
 	}
 	cl := control.NewClient(f.Dir)
 	defer cl.Close()
-	if _, err := a.attach(cl, from, escape); err != nil {
+	if _, err := a.attach(cl, from, escape, func() {}); err != nil {
 		a.failed(f, "console", err)
 		return exitFail
 	}
@@ -71,44 +72,76 @@ func escapeKey(s string) (byte, bool) {
 	return 0, false
 }
 
-// attach shows a console until the domain ends or the escape key is pressed. Without a terminal it works as well, and the
-// end of standard input does not end it.
-func (a *app) attach(cl *control.Client, from int64, escape byte) (detached bool, err error) {
+// attach shows a console until the domain ends or the escape key is pressed; attached is called once the console is open. Without
+// a terminal it works as well, and the end of standard input does not end it.
+func (a *app) attach(cl *control.Client, from int64, escape byte, attached func()) (detached bool, err error) {
 	conn, err := cl.Console(context.Background(), from)
 	if err != nil {
+		attached()
 		return false, err
 	}
 	defer conn.Close()
 	restore := rawMode(a.in)
 	defer restore()
 	var left atomic.Bool
+	over := make(chan struct{})
+	defer close(over)
 	go func() {
-		p := make([]byte, 1024)
-		for {
-			n, err := a.in.Read(p)
-			for i, b := range p[:n] {
-				if b == escape {
-					_, _ = conn.Write(p[:i])
-					left.Store(true)
-					conn.Close()
-					return
-				}
-			}
-			if n > 0 {
-				if _, werr := conn.Write(p[:n]); werr != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
+		if a.feed(conn, escape, over) {
+			left.Store(true)
+			conn.Close()
 		}
 	}()
+	attached()
 	_, err = io.Copy(a.out, conn)
 	if left.Load() {
 		return true, nil
 	}
 	return false, err
+}
+
+// feed sends keys to the guest until over is closed. It says whether the escape key was pressed.
+func (a *app) feed(conn io.Writer, escape byte, over <-chan struct{}) bool {
+	if a.keys == nil {
+		a.keys = readKeys(a.in)
+	}
+	for {
+		select {
+		case p := <-a.keys:
+			if p == nil { // the end of input ends nothing
+				a.keys = make(chan []byte)
+				continue
+			}
+			i := bytes.IndexByte(p, escape)
+			if i >= 0 {
+				p = p[:i]
+			}
+			if _, err := conn.Write(p); i >= 0 || err != nil {
+				return i >= 0
+			}
+		case <-over:
+			return false
+		}
+	}
+}
+
+// readKeys reads in for the whole life of xl: several consoles may follow each other, and a read cannot be taken back.
+func readKeys(in io.Reader) chan []byte {
+	keys := make(chan []byte)
+	go func() {
+		for {
+			p := make([]byte, 1024)
+			n, err := in.Read(p)
+			if n > 0 {
+				keys <- p[:n]
+			}
+			if err != nil {
+				close(keys)
+				return
+			}
+		}
+	}()
+	return keys
 }
 
 // rawMode passes keys on one by one and unchanged, if in is a terminal, until the function it gives is called.

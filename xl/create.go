@@ -184,7 +184,7 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 		var r *control.Registry
 		if r, err = a.registry(); err == nil {
 			var st process.Started
-			st, err = process.Launch(program, process.Request{Config: res.Domain, Paused: o.paused, Root: r.Root(), Began: c.began},
+			st, err = process.Launch(program, process.Request{Config: res.Domain, Paused: o.paused || o.console || o.foreground, Root: r.Root(), Began: c.began},
 				func(s string) {
 					if !o.quiet {
 						a.say("%s", s)
@@ -200,25 +200,17 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 	return exitCreate
 }
 
-// stay shows the console and waits, following the domain through its restarts.
+// stay shows the console and waits, following the domain through its restarts. The domain is paused at first, so that
+// nothing of it is missed.
 func (a *app) stay(domid int, dir string, o *createOptions) int {
+	start := !o.paused
 	for o.console || o.foreground {
-		cl := control.NewClient(dir)
-		if o.console {
-			detached, err := a.attach(cl, 0, ctrlBracket)
-			if err != nil {
-				a.say("xl: console of domain %d: %v", domid, err)
-			}
-			if detached {
-				o.console = false
-				if !o.foreground {
-					return exitOK
-				}
-			}
-		}
-		e, err := cl.Wait(context.Background(), control.UntilOutcome)
-		cl.Close()
-		if err != nil {
+		e, detached, err := a.follow(domid, dir, o, start)
+		start = false
+		switch {
+		case detached && !o.foreground:
+			return exitOK
+		case err != nil:
 			a.say("xl: domain %d is gone: %v", domid, err)
 			return exitFail
 		}
@@ -229,6 +221,38 @@ func (a *app) stay(domid int, dir string, o *createOptions) int {
 		domid, dir = e.Successor, filepath.Join(filepath.Dir(dir), strconv.Itoa(e.Successor))
 	}
 	return exitOK
+}
+
+// follow stays with one domain until it has ended, or until its console was left and nobody wants to wait.
+func (a *app) follow(domid int, dir string, o *createOptions, start bool) (e control.Ended, detached bool, err error) {
+	cl := control.NewClient(dir)
+	defer cl.Close()
+	await, err := cl.BeginWait(context.Background(), control.UntilOutcome)
+	if err != nil {
+		return e, false, err
+	}
+	unpause := func() {
+		if !start {
+			return
+		}
+		if err := cl.Unpause(context.Background()); err != nil {
+			a.say("xl: domain %d could not be started: %v", domid, err)
+		}
+	}
+	if o.console {
+		if detached, err = a.attach(cl, 0, ctrlBracket, unpause); err != nil {
+			a.say("xl: console of domain %d: %v", domid, err)
+		}
+		if detached {
+			if o.console = false; !o.foreground {
+				return e, true, nil
+			}
+		}
+	} else {
+		unpause()
+	}
+	e, err = await()
+	return e, false, err
 }
 
 // sayEnd tells how a domain ended. A crash is told even to those who want quiet.

@@ -46,13 +46,17 @@ func (a *app) power(c *call, verb, word string) int {
 		}
 		doms = []control.Found{f}
 	}
+	var ends []end
 	for _, f := range doms {
+		if wait > 0 {
+			ends = append(ends, beginEnd(f, wait == 1))
+		}
 		if !a.request(f, verb, word, fallback) {
 			return exitFail
 		}
 	}
 	if wait > 0 {
-		return a.awaitEnds(doms, wait == 1)
+		a.awaitEnds(ends, wait == 1)
 	}
 	return exitOK
 }
@@ -112,30 +116,41 @@ func (a *app) acknowledged(f control.Found, c *control.Client) bool {
 	return false
 }
 
-// awaitEnds waits until every domain has shut down, or with that false until it is gone.
-func (a *app) awaitEnds(doms []control.Found, shutdown bool) int {
-	a.say("Waiting for %d domains", len(doms))
+// end is a wait for the end of a domain, begun before it was asked to end.
+type end struct {
+	found control.Found
+	await func() (control.Ended, error)
+}
+
+func beginEnd(f control.Found, shutdown bool) end {
 	until := control.UntilDeath
 	if shutdown {
 		until = control.UntilShutdown
 	}
+	await, err := control.NewClient(f.Dir).BeginWait(context.Background(), until)
+	if err != nil {
+		await = func() (control.Ended, error) { return control.Ended{}, err }
+	}
+	return end{f, await}
+}
+
+// awaitEnds waits until every domain has shut down, or with that false until it is gone.
+func (a *app) awaitEnds(ends []end, shutdown bool) {
+	a.say("Waiting for %d domains", len(ends))
 	var wg sync.WaitGroup
-	lines := make(chan string, len(doms))
-	for _, f := range doms {
+	lines := make(chan string, len(ends))
+	for _, d := range ends {
 		wg.Go(func() {
-			c := control.NewClient(f.Dir)
-			defer c.Close()
-			e, err := c.Wait(context.Background(), until)
+			e, err := d.await()
 			if n := control.ReasonNumber(e.Reason.Code); err == nil && n >= 0 && shutdown {
-				lines <- fmt.Sprintf("Domain %d has been shut down, reason code %d", f.Domid, n)
+				lines <- fmt.Sprintf("Domain %d has been shut down, reason code %d", d.found.Domid, n)
 				return
 			}
-			lines <- fmt.Sprintf("Domain %d has been destroyed", f.Domid)
+			lines <- fmt.Sprintf("Domain %d has been destroyed", d.found.Domid)
 		})
 	}
 	go func() { wg.Wait(); close(lines) }()
 	for l := range lines {
 		a.say("%s", l)
 	}
-	return exitOK
 }

@@ -138,13 +138,35 @@ const (
 )
 
 // Wait blocks until the domain has come to u. A domain process that dies without an answer gives ErrEnded.
-func (c *Client) Wait(ctx context.Context, u Until) (e Ended, err error) {
-	err = c.do(ctx, "GET", "/v1/wait?for="+string(u), nil, &e)
-	var re *RemoteError
-	if err != nil && ctx.Err() == nil && !errors.As(err, &re) {
-		err = fmt.Errorf("the domain process went away (%w): %w", err, ErrEnded)
+func (c *Client) Wait(ctx context.Context, u Until) (Ended, error) {
+	await, err := c.BeginWait(ctx, u)
+	if err != nil {
+		return Ended{}, err
 	}
-	return e, err
+	return await()
+}
+
+// BeginWait is Wait in two steps: once it has returned, the function that it gives will get the answer, however soon the
+// domain ends. That function must be called, or ctx ended.
+func (c *Client) BeginWait(ctx context.Context, u Until) (await func() (Ended, error), err error) {
+	gone := func(err error) error {
+		var re *RemoteError
+		if ctx.Err() != nil || errors.As(err, &re) {
+			return err
+		}
+		return fmt.Errorf("its process went away (%w): %w", err, ErrEnded)
+	}
+	resp, err := c.send(ctx, "GET", "/v1/wait?for="+string(u), nil)
+	if err != nil {
+		return nil, gone(err)
+	}
+	return func() (e Ended, err error) {
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+			return e, gone(err)
+		}
+		return e, nil
+	}, nil
 }
 
 // Dmesg gives the hypervisor's messages about the domain, and empties the ring if clear is set.

@@ -191,6 +191,10 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("wait for %q is none of shutdown, outcome, death", f))
 		return
 	}
+	// The header goes out at once, so that the client knows that it will miss nothing.
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
 	select {
 	case <-on:
 	case <-early:
