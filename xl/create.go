@@ -203,17 +203,21 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 // stay shows the console and waits, following the domain through its restarts. The domain is paused at first, so that
 // nothing of it is missed.
 func (a *app) stay(domid int, dir string, o *createOptions) int {
-	start := !o.paused
+	start, first := !o.paused, true
 	for o.console || o.foreground {
 		e, detached, err := a.follow(domid, dir, o, start)
 		start = false
 		switch {
 		case detached && !o.foreground:
 			return exitOK
+		case err != nil && !first: // it ended before it could be watched
+			a.say("Domain %d has ended: see %s", domid, filepath.Join(filepath.Dir(dir), "log"))
+			return exitOK
 		case err != nil:
 			a.say("xl: domain %d is gone: %v", domid, err)
 			return exitFail
 		}
+		first = false
 		a.sayEnd(domid, e, o.quiet)
 		if e.Successor == 0 {
 			return exitOK
