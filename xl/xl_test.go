@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,5 +118,3 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is %q, want %q", args[0], got, want)
 	}
 }
-
-var _ = fmt.Sprint
