@@ -32,3 +32,38 @@ func (f *FPU) set(s *x86.FXState) {
 		f.ST[(int(f.top())+i)&7] = s.ST[i]
 	}
 }
+
+// Bits of the x87 status word and control word (SDM 1 8.1.3, 8.1.5).
+const (
+	fswIE  = 1 << 0
+	fswDE  = 1 << 1
+	fswZE  = 1 << 2
+	fswOE  = 1 << 3
+	fswUE  = 1 << 4
+	fswPE  = 1 << 5
+	fswSF  = 1 << 6
+	fswES  = 1 << 7
+	fswC0  = 1 << 8
+	fswC1  = 1 << 9
+	fswC2  = 1 << 10
+	fswC3  = 1 << 14
+	fswB   = 1 << 15
+	fswTop = 7 << 11
+
+	fcwOne  = 0x40
+	fcwMask = 0x1f3f // bit 12, infinity control, can be written and does nothing
+	fcwInit = 0x37f
+)
+
+// summary sets ES and B: whether an unmasked exception is pending.
+func (f *FPU) summary() {
+	f.FSW &^= fswES | fswB
+	if f.FSW&^f.FCW&0x3f != 0 {
+		f.FSW |= fswES | fswB
+	}
+}
+
+// init is FNINIT.
+func (f *FPU) init() {
+	f.FCW, f.FSW, f.Valid, f.FOP, f.FIP, f.FDP = fcwInit, 0, 0, 0, 0, 0
+}

@@ -44,6 +44,8 @@ func groupEntry(e entry, modrm uint8, d *decoder) entry {
 		if reg == 0 {
 			e.op = MOV
 		}
+	case groupShiftW, groupShiftD, groupShiftQ:
+		e = sseGroup(e, reg, d)
 	case 15:
 		e = group15(e, reg, mem, d)
 	}
