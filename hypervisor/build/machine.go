@@ -103,6 +103,7 @@ func (m *Machine) make() error {
 		return err
 	}
 	m.boot = boot.State
+	m.boot.IDTR.Limit = 0xffff // not empty, so that TripleFault can tell a reboot from a kernel without IDT
 	if err := m.makeDomain(plan); err != nil {
 		return err
 	}
