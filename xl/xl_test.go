@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			bin := os.Getenv("PATH")
 			bin, _, _ = strings.Cut(bin, ":")
 			e.Setenv("GOZEN_HYPERVISOR", filepath.Join(bin, "hypervisor"))
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each program otherwise
 			run := filepath.Join(e.WorkDir, "run")
 			e.Setenv("GOZEN_RUN", run)
 			e.Defer(func() { killAll(t, run) })
