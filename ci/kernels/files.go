@@ -1,0 +1,82 @@
+package kernels
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Names lists the kernels, the name being the folder that holds each.
+func Names() []string { return []string{"6.1-cloud", "6.1", "6.12-cloud", "6.12"} }
+
+// Busybox is the name of the static busybox.
+const Busybox = "busybox"
+
+// Env names the environment variable that overrides the cache folder.
+const Env = "GOZEN_KERNELS"
+
+// Files is a folder of guest files: NAME/vmlinuz for each kernel, and busybox.
+type Files struct{ Dir string }
+
+// ErrMissing wraps what Find says of files that are not there.
+var ErrMissing = errors.New("guest files are missing")
+
+// Open gives the folder: $GOZEN_KERNELS if that is set, else .cache/guests at the top of the repository that holds the
+// working folder.
+func Open() (Files, error) {
+	if d := os.Getenv(Env); d != "" {
+		d, err := filepath.Abs(d)
+		return Files{d}, err
+	}
+	root, err := repository()
+	if err != nil {
+		return Files{}, err
+	}
+	return Files{filepath.Join(root, ".cache", "guests")}, nil
+}
+
+// repository finds the folder with gozen's go.mod at or above the working folder.
+func repository() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		b, err := os.ReadFile(filepath.Join(d, "go.mod"))
+		if err == nil && strings.HasPrefix(string(b), "module gozen\n") {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("%s is not inside a gozen checkout", dir)
+		}
+	}
+}
+
+// path gives where a file lies, whether or not it is there.
+func (f Files) path(name string) string {
+	if name == Busybox {
+		return filepath.Join(f.Dir, Busybox)
+	}
+	return filepath.Join(f.Dir, name, "vmlinuz")
+}
+
+// Find gives the path of a kernel (one of Names) or of Busybox. If it is not there the error wraps ErrMissing and says
+// how to get it.
+func (f Files) Find(name string) (string, error) {
+	p := f.path(name)
+	if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		return "", fmt.Errorf("%w: %s (get them with: go run ./ci/kernels/fetch)", ErrMissing, p)
+	}
+	return p, nil
+}
+
+// Package gives the name of the Debian package a kernel came from, or "" if that is not known.
+func (f Files) Package(name string) string {
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(f.path(name)), "package"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
