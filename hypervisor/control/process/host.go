@@ -81,15 +81,16 @@ func (h *host) fill(d *domain, cfg config.Domain) (err error) {
 	if began.IsZero() || d.restarted {
 		began = d.started
 	}
-	d.machine, err = h.build(cfg, control.Options{Domid: d.entry.Domid, Dir: d.entry.Dir, ConsoleOut: d.log, Log: d.ring,
+	m, err := h.build(cfg, control.Options{Domid: d.entry.Domid, Dir: d.entry.Dir, ConsoleOut: d.log, Log: d.ring,
 		Began: began, Warn: func(s string) {
 			fmt.Fprintln(os.Stderr, "hypervisor: "+s)
 			d.ring.Logf("d%d %s", d.entry.Domid, s)
 			h.note(s)
 		}})
 	if err != nil {
-		return err
+		return err // m may be a nil pointer in an interface: it is not looked at
 	}
+	d.machine = m
 	if d.server, err = control.Serve(d.entry, d.machine, d.ring); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
 )
 
 // Request is what a domain process reads as JSON from its standard input.
@@ -103,14 +104,31 @@ func Launch(program string, req Request, note func(string)) (Started, error) {
 	if err != nil {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it ends by itself; this is for one that hangs half-made
 		if werr := waitBriefly(cmd, 5*time.Second); werr != nil && errors.Is(err, errSilent) {
-			err = &config.Error{What: "the domain process ended before the domain was built", Why: werr.Error(),
-				Fix: "look above for what it printed; this is a bug in the hypervisor program"}
+			err = died(req.Root, cmd.Process.Pid, werr)
 		}
 		return Started{}, err
 	}
 	st.PID = cmd.Process.Pid
 	go func() { _ = cmd.Wait() }() // no zombie while the caller watches the domain
 	return st, nil
+}
+
+// died explains a domain process that ended without a word, by what it left in its log, and cleans up after it.
+func died(root string, pid int, werr error) error {
+	e := &config.Error{What: "the domain process ended before the domain was built", Why: werr.Error(),
+		Fix: "report this: it is a bug in the hypervisor program"}
+	r, err := control.OpenRegistry(root)
+	if err != nil {
+		return e
+	}
+	text, log := r.Postmortem(pid, 600)
+	if text != "" {
+		e.Why += "; it said:\n" + text
+	}
+	if log != "" {
+		e.Fix += "; its whole log is " + log
+	}
+	return e
 }
 
 var errSilent = errors.New("the domain process closed its pipe without a word")
