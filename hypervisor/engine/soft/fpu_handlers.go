@@ -20,6 +20,7 @@ func fpuHandlers() map[decode.Op]handler {
 	maps.Copy(t, moveHandlers())
 	maps.Copy(t, laneHandlers())
 	maps.Copy(t, shuffleHandlers())
+	maps.Copy(t, floatHandlers())
 	return t
 }
 

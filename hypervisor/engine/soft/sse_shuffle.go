@@ -24,8 +24,12 @@ func unpackHigh(n int) handler {
 
 func unpckl64(a, b vec) vec { return vec{a[0], b[0]} }
 func unpckh64(a, b vec) vec { return vec{a[1], b[1]} }
-func unpckl32(a, b vec) vec { return vec{interleave(a[0], b[0], 32), interleave(a[0]>>32, b[0]>>32, 32)} }
-func unpckh32(a, b vec) vec { return vec{interleave(a[1], b[1], 32), interleave(a[1]>>32, b[1]>>32, 32)} }
+func unpckl32(a, b vec) vec {
+	return vec{interleave(a[0], b[0], 32), interleave(a[0]>>32, b[0]>>32, 32)}
+}
+func unpckh32(a, b vec) vec {
+	return vec{interleave(a[1], b[1], 32), interleave(a[1]>>32, b[1]>>32, 32)}
+}
 
 // packW narrows eight words to bytes, packD four doublewords to words.
 func packW(x, y uint64, f func(int) uint8) (r uint64) {
