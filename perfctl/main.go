@@ -1,0 +1,74 @@
+// Command perfctl measures gozen domains: what a boot costs, and the counters of a domain that runs.
+//
+// main.go makes the command tree, run.go boots (perfctl/measure) and stat.go asks; perfctl/report shows both.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gozen/hypervisor/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "perfctl: "+explain(err))
+		stop()
+		os.Exit(1)
+	}
+}
+
+// explain gives an error's parts a line each.
+func explain(err error) string {
+	var es []*config.Error
+	var one *config.Error
+	if errors.As(err, &one) {
+		es = config.Errors(err)
+	}
+	if len(es) == 0 {
+		return err.Error()
+	}
+	text := ""
+	for i, e := range es {
+		if i > 0 {
+			text += "\nperfctl: "
+		}
+		text += e.Error()
+	}
+	return text
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "perfctl",
+		Short: "Measure gozen domains",
+		Long: `perfctl measures gozen domains: what a boot costs, and the counters of a domain that runs.
+
+Every figure names its engine. Counts (instructions, exits, hypercalls) are exact and can be compared across
+machines; times on the built-in CPU are this emulator's, and say nothing about a processor.`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	run := &cobra.Command{Use: "run", Short: "Run a measurement"}
+	run.AddCommand(newBoot())
+	root.AddCommand(run, newStat())
+	return root
+}
+
+// format is the value of -o.
+type format string
+
+func (f format) check() error {
+	switch f {
+	case "table", "json", "benchfmt":
+		return nil
+	}
+	return fmt.Errorf("-o %q: the formats are table, json and benchfmt", string(f))
+}
