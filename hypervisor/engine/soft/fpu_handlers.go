@@ -77,6 +77,10 @@ func laneHandlers() map[decode.Op]handler {
 		decode.MPSADBW:    vectorImm(mpsadbw),
 		decode.PTEST:      opPtest,
 	}
+	logic := map[decode.Op]func(a, b uint64) uint64{decode.ANDPS: pand, decode.ANDNPS: pandn, decode.ORPS: por, decode.XORPS: pxor}
+	for op, f := range logic {
+		t[op] = vector(func(a, b vec) vec { return vec{f(a[0], b[0]), f(a[1], b[1])} })
+	}
 	for op, f := range laneFuncs() {
 		t[op] = lanewise(f)
 	}
@@ -85,7 +89,6 @@ func laneHandlers() map[decode.Op]handler {
 
 func laneFuncs() map[decode.Op]func(a, b uint64) uint64 {
 	return map[decode.Op]func(a, b uint64) uint64{
-		decode.ANDPS: pand, decode.ANDNPS: pandn, decode.ORPS: por, decode.XORPS: pxor,
 		decode.PAND: pand, decode.PANDN: pandn, decode.POR: por, decode.PXOR: pxor,
 		decode.PADDB: paddb, decode.PADDW: paddw, decode.PADDD: paddd, decode.PADDQ: paddq,
 		decode.PSUBB: psubb, decode.PSUBW: psubw, decode.PSUBD: psubd, decode.PSUBQ: psubq,

@@ -149,8 +149,7 @@ func cvtWiden(f cvtLane) handler {
 // cvtFromP is CVTPI2PS (to 4 bytes a lane, keeping the high half) and CVTPI2PD.
 func cvtFromP(f cvtLane, wide bool) handler {
 	return func(c *CPU, in *decode.Inst) bool {
-		// A memory operand of CVTPI2PD does not touch the MMX state (SDM 2A).
-		mmx := !wide || !isMem(in)
+		mmx := !isMem(in) // a memory operand leaves the MMX state alone
 		if !c.sseOK() || mmx && !c.mmxOK() {
 			return false
 		}

@@ -1,0 +1,178 @@
+//go:build linux && amd64
+
+package soft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"gozen/hypervisor/engine"
+	"gozen/hypervisor/engine/soft/native"
+	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/x86"
+)
+
+// duo executes the same instructions on the software CPU and on the host's, at the same addresses.
+type duo struct {
+	cpu *CPU
+	mem *guestmem.Memory
+	win *native.Window
+	rng *rand.Rand
+}
+
+const guestWindow = 0x100000 // physical address of the window in the guest
+
+func newDuo(t *testing.T) *duo {
+	t.Helper()
+	win, err := native.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { win.Close() })
+	mem, err := guestmem.New([]guestmem.Range{{Base: 0, Size: 4 << 20}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(mem.Close)
+	vm, err := New(Config{Memory: mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vm.NewVCPU(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &duo{cpu: v.(*CPU), mem: mem, win: win, rng: rand.New(rand.NewPCG(1, 2))}
+	d.tables(t)
+	return d
+}
+
+// tables maps native.Base to guestWindow with 4 KiB pages; the window's index in the upper tables follows from its address.
+func (d *duo) tables(t *testing.T) {
+	t.Helper()
+	put := func(a guestmem.GPA, v uint64) {
+		if err := d.mem.Write64(a, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(0x1000, 0x2000|7)
+	put(0x2000, 0x3000|7)
+	put(0x3000+native.Base>>21*8, 0x4000|7)
+	for i := guestmem.GPA(0); i < native.Size>>12; i++ {
+		put(0x4000+8*i, uint64(guestWindow+i<<12|7))
+	}
+}
+
+func (d *duo) state() x86.State {
+	var s x86.State
+	s.CR0 = x86.CR0PE | x86.CR0PG | x86.CR0NE | x86.CR0WP | x86.CR0ET | x86.CR0MP
+	s.CR4 = x86.CR4PAE | x86.CR4OSFXSR | x86.CR4OSXMMEXCPT
+	s.EFER = x86.EFERLME | x86.EFERLMA | x86.EFERSCE
+	s.CR3, s.PAT = 0x1000, x86.PATReset
+	for i := range s.Seg {
+		s.Seg[i] = x86.Segment{Selector: 0x10, Limit: 0xffffffff, Attr: 0xc093}
+	}
+	s.Seg[x86.CS] = x86.Segment{Selector: 8, Limit: 0xffffffff, Attr: 0xa09b}
+	s.TR = x86.Segment{Limit: 0xffff, Attr: 0x8b}
+	s.LDTR = x86.Segment{Attr: x86.AttrUnusable}
+	s.RIP = native.CodeBase
+	return s
+}
+
+// soft executes code, followed by HLT, on the software CPU. Its data area is data.
+func (d *duo) soft(code []byte, st *native.State, data []byte) error {
+	hlt := append(append([]byte(nil), code...), 0xf4)
+	if err := d.mem.Write(guestWindow, hlt); err != nil {
+		return err
+	}
+	if err := d.mem.Write(guestWindow+native.DataBase-native.Base, data); err != nil {
+		return err
+	}
+	s := d.state()
+	s.GPR, s.RFLAGS = st.GPR, st.RFLAGS&x86.FlagsArith|x86.FlagOne
+	s.FX = unpackFX(&st.FX)
+	if err := d.cpu.Set(&s); err != nil {
+		return err
+	}
+	d.cpu.halted = false
+	d.cpu.SetLimit(d.cpu.Instructions() + 1000)
+	var e engine.Exit
+	if err := d.cpu.Run(&e); err != nil {
+		return err
+	}
+	if e.Kind != engine.ExitHLT {
+		return fmt.Errorf("exit %v at %#x, fault %v", e.Kind, d.cpu.rip, d.cpu.fault)
+	}
+	var out x86.State
+	d.cpu.Get(&out)
+	st.GPR, st.RFLAGS = out.GPR, out.RFLAGS
+	packFX(&out.FX, &st.FX)
+	return d.mem.Read(guestWindow+native.DataBase-native.Base, data)
+}
+
+func unpackFX(m *[512]byte) (s x86.FXState) {
+	le := binary.LittleEndian
+	s.FCW, s.FSW, s.FTW, s.FOP = le.Uint16(m[0:]), le.Uint16(m[2:]), m[4], le.Uint16(m[6:])
+	s.FIP, s.FDP, s.MXCSR = le.Uint64(m[8:]), le.Uint64(m[16:]), le.Uint32(m[24:])
+	for i := range s.ST {
+		s.ST[i] = x86.F80{Frac: le.Uint64(m[32+16*i:]), SE: le.Uint16(m[40+16*i:])}
+	}
+	for i := range s.XMM {
+		s.XMM[i] = [2]uint64{le.Uint64(m[160+16*i:]), le.Uint64(m[168+16*i:])}
+	}
+	return s
+}
+
+func packFX(s *x86.FXState, m *[512]byte) {
+	le := binary.LittleEndian
+	le.PutUint16(m[0:], s.FCW)
+	le.PutUint16(m[2:], s.FSW)
+	m[4] = s.FTW
+	le.PutUint32(m[24:], s.MXCSR)
+	for i := range s.ST {
+		le.PutUint64(m[32+16*i:], s.ST[i].Frac)
+		le.PutUint16(m[40+16*i:], s.ST[i].SE)
+	}
+	for i := range s.XMM {
+		le.PutUint64(m[160+16*i:], s.XMM[i][0])
+		le.PutUint64(m[168+16*i:], s.XMM[i][1])
+	}
+}
+
+// differences lists what differs between two states, pointers of the x87 excepted.
+func differences(a, b *native.State, da, db []byte) (out []string) {
+	add := func(f string, args ...any) { out = append(out, fmt.Sprintf(f, args...)) }
+	for i := range a.GPR {
+		if a.GPR[i] != b.GPR[i] {
+			add("r%d %#x, host %#x", i, a.GPR[i], b.GPR[i])
+		}
+	}
+	if x, y := a.RFLAGS&x86.FlagsArith, b.RFLAGS&x86.FlagsArith; x != y {
+		add("flags %#x, host %#x", x, y)
+	}
+	x, y := unpackFX(&a.FX), unpackFX(&b.FX)
+	if x.FCW != y.FCW || x.FSW != y.FSW || x.FTW != y.FTW {
+		add("fcw %#x fsw %#x ftw %#x, host %#x %#x %#x", x.FCW, x.FSW, x.FTW, y.FCW, y.FSW, y.FTW)
+	}
+	if x.MXCSR != y.MXCSR {
+		add("mxcsr %#x, host %#x", x.MXCSR, y.MXCSR)
+	}
+	for i := range x.ST {
+		if x.ST[i] != y.ST[i] {
+			add("st%d %x, host %x", i, x.ST[i], y.ST[i])
+		}
+	}
+	for i := range x.XMM {
+		if x.XMM[i] != y.XMM[i] {
+			add("xmm%d %x, host %x", i, x.XMM[i], y.XMM[i])
+		}
+	}
+	for i := 0; i < len(da); i += 8 {
+		if u, v := binary.LittleEndian.Uint64(da[i:]), binary.LittleEndian.Uint64(db[i:]); u != v {
+			add("memory +%#x %#x, host %#x", i, u, v)
+		}
+	}
+	return out
+}
