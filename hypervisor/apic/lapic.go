@@ -186,6 +186,14 @@ func (l *LAPIC) Fire(vector uint8) {
 	l.mu.Unlock()
 }
 
+// Set puts a vector into the request register whether or not the APIC is enabled by software, as Xen does for event channel
+// upcalls (vlapic_set_irq): an edge raised before the guest enables its APIC is delivered after.
+func (l *LAPIC) Set(vector uint8) {
+	l.mu.Lock()
+	l.irr[vector>>6] |= 1 << (vector & 63)
+	l.mu.Unlock()
+}
+
 func (l *LAPIC) fire(vector uint8) {
 	if vector < 16 {
 		l.esr |= 1 << 6
@@ -201,7 +209,7 @@ func (l *LAPIC) Pending() (vector uint8, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := highest(&l.irr)
-	if v < 0 || uint32(v)>>4 <= l.ppr()>>4 {
+	if v < 0 || l.svr&svrEnable == 0 || l.base&BaseEnable == 0 || uint32(v)>>4 <= l.ppr()>>4 {
 		return 0, false
 	}
 	return uint8(v), true

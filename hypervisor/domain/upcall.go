@@ -36,6 +36,9 @@ func (v *VCPU) UpcallPending() bool {
 // involved and no EOI to come, as soon as the guest takes interrupts, and again as long as the
 // guest leaves evtchn_upcall_pending set.
 func (v *VCPU) CallbackVector() (vector uint8, due bool) {
+	if v.vector.Load() != 0 { // the vCPU has its own vector: hvm_set_callback_via is passed over (Xen arch/x86/hvm/irq.c)
+		return 0, false
+	}
 	c := v.Dom.callback.Load()
 	if c == 0 || !v.UpcallPending() {
 		return 0, false

@@ -235,7 +235,7 @@ func (l *Loop) Step() Status {
 		l.idle = false
 	}
 	if vec, ok := l.V.TakeUpcallVector(); ok {
-		l.APIC.Fire(vec)
+		l.APIC.Set(vec)
 	}
 	l.injectPending()
 	if l.idle {
