@@ -12,6 +12,7 @@ import (
 	"gozen/hypervisor/engine/soft/native"
 	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/x86"
+	"gozen/hypervisor/x86/decode"
 )
 
 // duo executes the same instructions on the software CPU and on the host's, at the same addresses.
@@ -175,4 +176,9 @@ func differences(a, b *native.State, da, db []byte) (out []string) {
 		}
 	}
 	return out
+}
+
+func decodeOne(code []byte) (in decode.Inst) {
+	decode.Decode(&in, code, decode.Mode64)
+	return in
 }

@@ -17,50 +17,159 @@ func opWait(c *CPU, in *decode.Inst) bool {
 	return true
 }
 
-// opX87 executes the escapes D8 to DF.
+// opX87 executes the escapes D8 to DF. The instruction and data pointers and the opcode are recorded by every instruction that is not a
+// control instruction, as processors before those with FDP_EXCPTN_ONLY do.
 func opX87(c *CPU, in *decode.Inst) bool {
 	if c.cr0&(x86.CR0EM|x86.CR0TS) != 0 {
 		return c.raise(x86.VectorNM)
 	}
-	if done, ok := c.x87Control(in); done {
-		return ok
+	h, control := x87Lookup(in)
+	if control == x87NoWait {
+		return h(c, in)
 	}
 	if c.fx.FSW&fswES != 0 {
 		return c.raise(x86.VectorMF)
 	}
-	if isMem(in) && in.Opcode&7<<3|in.ModRM>>3&7 == 1<<3|5 {
-		v, ok := c.loadM(in, 2)
-		if ok {
-			c.fx.FCW = uint16(v)&fcwMask | fcwOne
-			c.fx.summary()
-		}
-		return ok
+	if !h(c, in) {
+		return false
 	}
-	return c.ud()
+	if control == x87Compute {
+		c.fx.FIP = c.curRIP + uint64(in.Off)
+		c.fx.FOP = uint16(in.Opcode&7)<<8 | uint16(in.ModRM)
+		if isMem(in) {
+			c.fx.FDP = c.ea(in)
+		}
+	}
+	return true
 }
 
-// x87Control executes the instructions that do not wait for pending exceptions.
-func (c *CPU) x87Control(in *decode.Inst) (done, ok bool) {
-	f := &c.fx
+// x87Kind says what surrounds an x87 instruction.
+type x87Kind uint8
+
+const (
+	x87Compute x87Kind = iota
+	x87Control         // waits, but leaves the pointers alone
+	x87NoWait
+)
+
+// x87Lookup finds the handler of an escape.
+func x87Lookup(in *decode.Inst) (handler, x87Kind) {
+	row := in.Opcode&7<<3 | in.ModRM>>3&7
 	if isMem(in) {
-		switch in.Opcode&7<<3 | in.ModRM>>3&7 {
-		case 1<<3 | 7:
-			return true, c.storeM(in, uint64(f.FCW), 2)
-		case 5<<3 | 7:
-			return true, c.storeM(in, uint64(f.FSW), 2)
+		e := &x87Mem[row]
+		return e.h, e.kind
+	}
+	switch in.Opcode {
+	case 0xd9:
+		if row >= 1<<3|4 {
+			return x87D9[in.ModRM&31], x87Compute
 		}
-		return false, false
+	case 0xdb:
+		if row == 3<<3|4 {
+			e := &x87DBE[in.ModRM&7]
+			return e.h, e.kind
+		}
+	case 0xdf:
+		if in.ModRM == 0xe0 {
+			return fnstswAX, x87NoWait
+		}
 	}
-	switch uint16(in.Opcode)<<8 | uint16(in.ModRM) {
-	case 0xdbe0, 0xdbe1, 0xdbe4: // FNENI, FNDISI, FNSETPM: nothing since the 387
-	case 0xdbe2:
-		f.FSW &^= 0x7f | fswES | fswB
-	case 0xdbe3:
-		f.init()
-	case 0xdfe0:
-		c.setReg(x86.RAX, 2, uint64(f.FSW))
-	default:
-		return false, false
+	return x87Reg[row], x87Compute
+}
+
+type x87Entry struct {
+	h    handler
+	kind x87Kind
+}
+
+// x87Mem is indexed by the low three bits of the opcode and ModRM.reg.
+var x87Mem = buildX87Mem()
+
+func buildX87Mem() (t [64]x87Entry) {
+	for i := range t {
+		t[i].h = opUndefined
 	}
-	return true, true
+	for op := uint8(0); op < 8; op++ {
+		t[0<<3|op].h = arithMem(op, loadF32)
+		t[2<<3|op].h = arithMem(op, loadI32)
+		t[4<<3|op].h = arithMem(op, loadF64)
+		t[6<<3|op].h = arithMem(op, loadI16)
+	}
+	t[1<<3|0].h = fldMem(loadF32)
+	t[1<<3|2].h = fstMem(4, false)
+	t[1<<3|3].h = fstMem(4, true)
+	t[1<<3|4] = x87Entry{fldenv, x87Control}
+	t[1<<3|5] = x87Entry{fldcw, x87Control}
+	t[1<<3|6] = x87Entry{fnstenv, x87NoWait}
+	t[1<<3|7] = x87Entry{fnstcw, x87NoWait}
+	t[3<<3|0].h = fldMem(loadI32)
+	t[3<<3|1].h = fist(4, true, true)
+	t[3<<3|2].h = fist(4, false, false)
+	t[3<<3|3].h = fist(4, true, false)
+	t[3<<3|5].h = fld80
+	t[3<<3|7].h = fstp80
+	t[5<<3|0].h = fldMem(loadF64)
+	t[5<<3|1].h = fist(8, true, true)
+	t[5<<3|2].h = fstMem(8, false)
+	t[5<<3|3].h = fstMem(8, true)
+	t[5<<3|4] = x87Entry{frstor, x87Control}
+	t[5<<3|6] = x87Entry{fnsave, x87NoWait}
+	t[5<<3|7] = x87Entry{fnstsw, x87NoWait}
+	t[7<<3|0].h = fldMem(loadI16)
+	t[7<<3|1].h = fist(2, true, true)
+	t[7<<3|2].h = fist(2, false, false)
+	t[7<<3|3].h = fist(2, true, false)
+	t[7<<3|4].h = fbld
+	t[7<<3|5].h = fldMem(loadI64)
+	t[7<<3|6].h = fbstp
+	t[7<<3|7].h = fist(8, true, false)
+	return t
+}
+
+// x87Reg is the same for register operands; undocumented twins of instructions are included.
+var x87Reg = buildX87Reg()
+
+func buildX87Reg() (t [64]handler) {
+	for i := range t {
+		t[i] = opUndefined
+	}
+	for op := uint8(0); op < 8; op++ {
+		t[0<<3|op] = arithReg(op, false, false)
+		if op == 2 || op == 3 {
+			t[4<<3|op] = arithReg(op, false, false)
+			continue
+		}
+		// With ST(i) as the destination the codes of SUB and SUBR, DIV and DIVR are exchanged.
+		to := op
+		if op >= 4 {
+			to ^= 1
+		}
+		t[4<<3|op] = arithReg(to, true, false)
+		t[6<<3|op] = arithReg(to, true, true)
+	}
+	t[6<<3|2], t[6<<3|3] = arithReg(3, false, false), fcompp
+	t[1<<3|0], t[1<<3|1], t[1<<3|2], t[1<<3|3] = fldReg, fxch, fnopReg, fstp1
+	for cc := uint8(0); cc < 4; cc++ {
+		t[2<<3|cc], t[3<<3|cc] = fcmov(cc, true), fcmov(cc, false)
+	}
+	t[2<<3|5] = fucompp
+	t[3<<3|5], t[3<<3|6] = fcomi(true, false), fcomi(false, false)
+	t[5<<3|0], t[5<<3|1], t[5<<3|2], t[5<<3|3] = ffree(false), fxch, fstReg(false), fstReg(true)
+	t[5<<3|4], t[5<<3|5] = fucom(false), fucom(true)
+	t[7<<3|0], t[7<<3|1], t[7<<3|2], t[7<<3|3] = ffree(true), fxch, fstReg(true), fstReg(true)
+	t[7<<3|5], t[7<<3|6] = fcomi(true, true), fcomi(false, true)
+	return t
+}
+
+// x87D9 holds D9 E0 to D9 FF, x87DBE DB E0 to DB E7.
+var x87D9 = [32]handler{
+	fchs, fabs, opUndefined, opUndefined, ftst, fxam, opUndefined, opUndefined,
+	fldConst(0), fldConst(1), fldConst(2), fldConst(3), fldConst(4), fldConst(5), fldConst(6), opUndefined,
+	f2xm1, fyl2x, fptan, fpatan, fxtract, fprem(true), fdecstp, fincstp,
+	fprem(false), fyl2xp1, fsqrt, fsincos, frndint, fscale, fsin, fcos,
+}
+
+var x87DBE = [8]x87Entry{
+	{fnop, x87NoWait}, {fnop, x87NoWait}, {fnclex, x87NoWait}, {fninit, x87NoWait}, // FNENI, FNDISI, FNCLEX, FNINIT
+	{fnop, x87NoWait}, {opUndefined, x87Compute}, {opUndefined, x87Compute}, {opUndefined, x87Compute}, // FNSETPM
 }

@@ -158,7 +158,8 @@ func (e *Env) prec(f *Format) uint {
 // x87Wrap is what the exponent of an x87 result is adjusted by on unmasked overflow and underflow (SDM 1 8.5.4).
 const x87Wrap = 24576
 
-// round makes a result of (-1)^neg * (hi + lo/2^64)/2^63 * 2^exp, bit 63 of hi set, with prec bits.
+// round makes a result of (-1)^neg * (hi + lo/2^64)/2^63 * 2^exp, bit 63 of hi set, with prec bits. An exponent that the
+// adjustment for unmasked exceptions does not bring into range gives zero or infinity.
 func (e *Env) round(neg bool, exp int32, hi, lo uint64, f *Format, prec uint) Num {
 	sig, up, inexact, carry := e.Rounding.cut(neg, hi, lo, prec)
 	x := exp
@@ -172,13 +173,21 @@ func (e *Env) round(neg bool, exp int32, hi, lo uint64, f *Format, prec uint) Nu
 			return e.tiny(neg, exp, hi, lo, f, prec)
 		}
 		e.Flags |= FlagUnderflow
-		x += x87Wrap
+		if x += x87Wrap; x < f.emin {
+			e.Flags |= FlagInexact
+			e.RoundedUp = false
+			return Num{Neg: neg}
+		}
 	case x > f.emax:
 		if e.Masks&FlagOverflow != 0 || !e.X87 || f != F80 {
 			return e.huge(neg, f, prec)
 		}
 		e.Flags |= FlagOverflow
-		x -= x87Wrap
+		if x -= x87Wrap; x > f.emax {
+			e.Flags |= FlagInexact
+			e.RoundedUp = true
+			return Num{Class: Inf, Neg: neg}
+		}
 	}
 	if inexact {
 		e.Flags |= FlagInexact
