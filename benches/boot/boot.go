@@ -1,0 +1,193 @@
+package boot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gozen/benches/guest/linux"
+	"gozen/hypervisor/control"
+)
+
+// MemoryMiB is the memory of both guests.
+const MemoryMiB = 512
+
+// script stays a moment after its line, so that the process that runs it can be asked for its CPU time.
+const script = "#!/bin/sh\necho '" + linux.Greeting + "init'\nsleep 1\nexec poweroff -f\n"
+
+// Files are what both sides boot.
+type Files struct {
+	dir     string
+	kernel  string // as it came
+	vmlinux string // ELF with PVH entry
+	initrd  string
+}
+
+// Prepare writes the files into dir: the kernel at kernel, and an initial RAM disk with the static busybox whose init says one line and
+// powers off.
+func Prepare(dir, kernel, busybox string) (Files, error) {
+	f := Files{dir: dir, kernel: kernel, vmlinux: filepath.Join(dir, "vmlinux"), initrd: filepath.Join(dir, "initrd")}
+	v, err := vmlinux(kernel)
+	if err != nil {
+		return f, err
+	}
+	disk, err := linux.Initramfs(busybox, script)
+	if err != nil {
+		return f, err
+	}
+	return f, errors.Join(os.WriteFile(f.vmlinux, v, 0o600), os.WriteFile(f.initrd, disk, 0o600))
+}
+
+// Gozen boots once with bin/xl create -c and gives the CPU time to init: of xl over its whole life and of the domain process at the
+// moment init's line is seen.
+func (f Files) Gozen(ctx context.Context, bin string) (time.Duration, error) {
+	run, err := os.MkdirTemp(f.dir, "run")
+	if err != nil {
+		return 0, err
+	}
+	cfg := filepath.Join(run, "bench.cfg")
+	text := fmt.Sprintf("name = \"bench\"\ntype = \"pvh\"\nkernel = %q\nramdisk = %q\ncmdline = \"console=hvc0\"\nmemory = %d\nvcpus = 1\nengine = \"soft\"\n",
+		f.kernel, f.initrd, MemoryMiB)
+	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
+		return 0, err
+	}
+	c := exec.CommandContext(ctx, filepath.Join(bin, "xl"), "create", "-c", cfg)
+	c.Env = append(os.Environ(), "GOZEN_RUN="+run, "GOZEN_HYPERVISOR="+filepath.Join(bin, "hypervisor"))
+	c.WaitDelay = 5 * time.Second
+	var domain time.Duration
+	var pid int
+	w := &line{want: linux.Greeting,
+		first: func() (err error) { pid, err = domainPID(run); return err },
+		seen:  func() (err error) { domain, err = cpuTime(pid); return err },
+	}
+	var diag bytes.Buffer
+	c.Stdout, c.Stderr = w, &diag
+	err = c.Run()
+	destroy(run)
+	if err == nil {
+		err = w.result()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("xl create: %w\n%s%s", err, w.tail(), diag.String())
+	}
+	return domain + c.ProcessState.UserTime() + c.ProcessState.SystemTime(), nil
+}
+
+// domainPID finds the process of the only domain in a run folder.
+func domainPID(run string) (int, error) {
+	reg, err := control.OpenRegistry(run)
+	if err != nil {
+		return 0, err
+	}
+	all, err := reg.List()
+	if err != nil {
+		return 0, err
+	}
+	if len(all) != 1 {
+		return 0, fmt.Errorf("%d domains run", len(all))
+	}
+	return all[0].PID, nil
+}
+
+// destroy ends what an interrupted run may have left.
+func destroy(run string) {
+	reg, err := control.OpenRegistry(run)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	all, _ := reg.List()
+	for _, f := range all {
+		c := control.NewClient(f.Dir)
+		if await, err := c.BeginWait(ctx, control.UntilDeath); err == nil && c.Destroy(ctx) == nil {
+			_, _ = await()
+		}
+		c.Close()
+	}
+}
+
+// QEMU boots once on QEMU's TCG and gives the CPU time of its process at the moment init's line is seen.
+func (f Files) QEMU(ctx context.Context, qemu, machine string) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := exec.CommandContext(ctx, qemu, "-machine", machine, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", fmt.Sprint(MemoryMiB),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", f.vmlinux, "-initrd", f.initrd,
+		"-append", "console=ttyS0")
+	c.WaitDelay = 5 * time.Second
+	var used time.Duration
+	w := &line{want: linux.Greeting}
+	w.seen = func() (err error) {
+		used, err = cpuTime(c.Process.Pid)
+		cancel() // the rest is not asked for
+		return err
+	}
+	var diag bytes.Buffer
+	c.Stdout, c.Stderr = w, &diag
+	err := c.Run()
+	if w.done || err == nil { // killed by seen, or ended by itself
+		err = w.result()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w\n%s%s", qemu, err, w.tail(), diag.String())
+	}
+	return used, nil
+}
+
+// cpuTime gives the CPU time of a process, user and system.
+func cpuTime(pid int) (time.Duration, error) {
+	// Linux include/linux/posix-timers.h: the clock of a process is ~pid<<3 | CPUCLOCK_SCHED.
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|2, &ts); err != nil {
+		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// line waits for a text in what is written to it: it calls first (which may be nil) with the first byte and seen with the text.
+type line struct {
+	want  string
+	first func() error
+	seen  func() error
+	text  []byte
+	done  bool
+	err   error
+}
+
+var _ io.Writer = (*line)(nil)
+
+// Write implements io.Writer.
+func (l *line) Write(p []byte) (int, error) {
+	if len(l.text) == 0 && len(p) > 0 && l.first != nil {
+		l.err = l.first()
+	}
+	l.text = append(l.text, p...)
+	if !l.done && bytes.Contains(l.text, []byte(l.want)) {
+		l.done = true
+		if l.err == nil {
+			l.err = l.seen()
+		}
+	}
+	return len(p), nil
+}
+
+func (l *line) result() error {
+	if !l.done {
+		return fmt.Errorf("the guest never said %q", strings.TrimSpace(l.want))
+	}
+	return l.err
+}
+
+// tail gives the last lines of the console, for messages.
+func (l *line) tail() string {
+	return string(l.text[max(0, len(l.text)-1500):]) + "\n"
+}
