@@ -315,8 +315,7 @@ func (l *Loop) requests() bool {
 		if l.V.IsUp() {
 			l.V.Down()
 		}
-		l.V.ResetUpcallVector()
-		l.APIC.Reset()
+		l.APIC.Reset() // the upcall vector stays: Linux sets it for a vCPU before it sends INIT
 	}
 	if sipi >= 0 && !l.V.IsUp() {
 		l.startup(uint8(sipi))
