@@ -21,6 +21,8 @@ type ConsoleConfig struct {
 	// Notify signals the guest's event channel. OnCorrupt, which may be nil, is told of a ring that no working guest makes.
 	Notify    func()
 	OnCorrupt func(error)
+	// Manual: no goroutine; the owner calls Poll.
+	Manual bool
 }
 
 // Console serves a guest's console ring (public/io/console.h).
@@ -42,7 +44,7 @@ type Console struct {
 func NewConsole(cfg ConsoleConfig) *Console {
 	in, out := ring.Console(cfg.Page)
 	c := &Console{cfg: cfg, in: in, out: out, room: make(chan struct{}, 1)}
-	c.worker = startWorker(c.step)
+	c.worker = startWorker(c.step, cfg.Manual)
 	c.Kick()
 	return c
 }

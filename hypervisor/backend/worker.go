@@ -1,6 +1,9 @@
 package backend
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // worker runs step in a goroutine whenever it was kicked, and once more when it is stopped.
 type worker struct {
@@ -8,9 +11,19 @@ type worker struct {
 	stop chan struct{}
 	done chan struct{}
 	once sync.Once
+
+	// manual: no goroutine; Poll runs step in the caller's, so that a deterministic run has no second thread.
+	manual bool
+	due    atomic.Bool
+	step   func()
 }
 
-func startWorker(step func()) *worker {
+func startWorker(step func(), manual bool) *worker {
+	if manual {
+		w := &worker{manual: true, step: step}
+		w.due.Store(true)
+		return w
+	}
 	w := &worker{kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
@@ -29,6 +42,10 @@ func startWorker(step func()) *worker {
 
 // Kick asks for a look at the ring. It never blocks; kicks that come before the look are one.
 func (w *worker) Kick() {
+	if w.manual {
+		w.due.Store(true)
+		return
+	}
 	select {
 	case w.kick <- struct{}{}:
 	default:
@@ -37,6 +54,17 @@ func (w *worker) Kick() {
 
 // close stops the goroutine and waits for it.
 func (w *worker) close() {
+	if w.manual {
+		w.once.Do(w.step)
+		return
+	}
 	w.once.Do(func() { close(w.stop) })
 	<-w.done
+}
+
+// Poll does, in manual mode, the look that was asked for. One goroutine calls it.
+func (w *worker) Poll() {
+	if w.manual && w.due.Swap(false) {
+		w.step()
+	}
 }

@@ -19,6 +19,8 @@ type XenstoreConfig struct {
 	// working guest makes.
 	Notify    func()
 	OnCorrupt func(error)
+	// Manual: no goroutine; the owner calls Poll.
+	Manual bool
 }
 
 // Xenstore serves a guest's xenstore ring (docs/misc/xenstore-ring.txt): it carries bytes between the ring and a
@@ -40,7 +42,7 @@ func NewXenstore(cfg XenstoreConfig) *Xenstore {
 	x.req, x.rsp = ring.Xenstore(cfg.Page)
 	cfg.Page.Store32(xen.XenstoreServerFeatures, xen.XENSTORE_SERVER_FEATURE_RECONNECTION|xen.XENSTORE_SERVER_FEATURE_ERROR)
 	started := make(chan struct{})
-	x.worker = startWorker(func() { <-started; x.step() })
+	x.worker = startWorker(func() { <-started; x.step() }, cfg.Manual)
 	x.conn = cfg.Store.Connect(cfg.Domain, x.Kick)
 	close(started)
 	x.Kick()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"gozen/hypervisor/apic"
 	"gozen/hypervisor/backend"
@@ -160,7 +159,7 @@ func (m *Machine) makeDomain(plan *pvh.Plan) error {
 	m.dom, err = domain.New(domain.Config{
 		ID: xen.DomID(m.opts.Domid), UUID: uuid, Name: m.cfg.Name, Memory: m.mem, VCPUs: m.vcpus(),
 		MaxPages: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB)<<8 + 64, MaxEventChannels: m.cfg.MaxEventChannels,
-		MaxGrantFrames: m.cfg.MaxGrantFrames, FIFO: true, UpcallVector: true, ABI: xen.ABI64, Source: m.source(), Wall: time.Now(),
+		MaxGrantFrames: m.cfg.MaxGrantFrames, FIFO: true, UpcallVector: true, ABI: xen.ABI64, Source: m.source(), Wall: m.wall(),
 		TSCMode: uint32(m.cfg.TSCMode), E820: e820, Console: consoleIO{m.opts.Log}, OnShutdown: m.onShutdown,
 	})
 	return err
@@ -210,7 +209,7 @@ func (m *Machine) makeBackends() error {
 		return func(err error) { m.dom.Crash(0, fmt.Sprintf("%s ring: %v", what, err), nil) }
 	}
 	con = backend.NewConsole(backend.ConsoleConfig{Page: conPage, Out: m.opts.ConsoleOut, Notify: func() { conPort.Notify() },
-		OnCorrupt: corrupt("console")})
+		OnCorrupt: corrupt("console"), Manual: m.sched != nil})
 	m.console = con
 	tty := ""
 	if pty, err := backend.OpenPTY(); err == nil {
@@ -220,13 +219,16 @@ func (m *Machine) makeBackends() error {
 	err = m.store.AddDomain(xenstore.Domain{ID: m.dom.ID, Name: m.cfg.Name, UUID: m.cfg.UUID, Type: string(m.cfg.Type), VCPUs: m.vcpus(),
 		MaxMemKiB: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB) << 10, MemoryKiB: m.cfg.MemoryMiB << 10,
 		StorePort: uint32(storePort.Port()), StoreRef: uint64(pvh.XenstoreGFN), ConsolePort: uint32(conPort.Port()),
-		ConsoleRef: uint64(pvh.ConsoleGFN), TTY: tty, Started: time.Now()})
+		ConsoleRef: uint64(pvh.ConsoleGFN), TTY: tty, Started: m.wall()})
 	if err != nil {
 		return err
 	}
 	be = backend.NewXenstore(backend.XenstoreConfig{Page: storePage, Store: m.store, Domain: m.dom.ID,
-		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore")})
+		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore"), Manual: m.sched != nil})
 	m.storeBE = be
+	if m.sched != nil {
+		m.sched.Devices = []func(){con.Poll, be.Poll}
+	}
 	d := m.dom
 	d.SetParam(xen.HVM_PARAM_STORE_PFN, uint64(pvh.XenstoreGFN))
 	d.SetParam(xen.HVM_PARAM_STORE_EVTCHN, uint64(storePort.Port()))

@@ -34,6 +34,14 @@ func (m *Machine) tsc() uint64 {
 	return m.src.TSC()
 }
 
+// wall is the time of day that the guest starts with; a deterministic run always starts at the same.
+func (m *Machine) wall() time.Time {
+	if m.cfg.Deterministic {
+		return time.Unix(1<<30, 0)
+	}
+	return time.Now()
+}
+
 func (m *Machine) softConfig() soft.Config {
 	c := soft.Config{Memory: m.mem, TSC: func(uint64) uint64 { return m.src.TSC() }}
 	if m.sched != nil {

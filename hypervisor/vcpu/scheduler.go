@@ -19,6 +19,9 @@ type Scheduler struct {
 	Every   uint64
 	Observe func(instructions uint64)
 
+	// Devices are the backends, polled after each exit.
+	Devices []func()
+
 	virt atomic.Uint64 // virtual nanoseconds, as of the last exit
 	cur  engine.VCPU   // the vCPU whose turn it is
 	last uint64        // its instruction count as of virt
@@ -99,7 +102,11 @@ func (s *Scheduler) turn(l *Loop) Status {
 			}
 		}
 		l.timed.SetLimit(left)
-		if st := l.Step(); st != Running {
+		st := l.Step()
+		for _, poll := range s.Devices {
+			poll()
+		}
+		if st != Running {
 			return st
 		}
 		if s.last >= end {
