@@ -10,20 +10,15 @@ import (
 
 	"gozen/hypervisor/engine"
 	"gozen/hypervisor/engine/soft/native"
-	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/x86"
-	"gozen/hypervisor/x86/decode"
 )
 
 // duo executes the same instructions on the software CPU and on the host's, at the same addresses.
 type duo struct {
-	cpu *CPU
-	mem *guestmem.Memory
+	*testGuest
 	win *native.Window
 	rng *rand.Rand
 }
-
-const guestWindow = 0x100000 // physical address of the window in the guest
 
 func newDuo(t *testing.T) *duo {
 	t.Helper()
@@ -32,54 +27,7 @@ func newDuo(t *testing.T) *duo {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { win.Close() })
-	mem, err := guestmem.New([]guestmem.Range{{Base: 0, Size: 4 << 20}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(mem.Close)
-	vm, err := New(Config{Memory: mem})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := vm.NewVCPU(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &duo{cpu: v.(*CPU), mem: mem, win: win, rng: rand.New(rand.NewPCG(1, 2))}
-	d.tables(t)
-	return d
-}
-
-// tables maps native.Base to guestWindow with 4 KiB pages; the window's index in the upper tables follows from its address.
-func (d *duo) tables(t *testing.T) {
-	t.Helper()
-	put := func(a guestmem.GPA, v uint64) {
-		if err := d.mem.Write64(a, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put(0x1000, 0x2000|7)
-	put(0x2000, 0x3000|7)
-	put(0x3000+native.Base>>21*8, 0x4000|7)
-	for i := guestmem.GPA(0); i < native.Size>>12; i++ {
-		put(0x4000+8*i, uint64(guestWindow+i<<12|7))
-	}
-}
-
-func (d *duo) state() x86.State {
-	var s x86.State
-	s.CR0 = x86.CR0PE | x86.CR0PG | x86.CR0NE | x86.CR0WP | x86.CR0ET | x86.CR0MP
-	s.CR4 = x86.CR4PAE | x86.CR4OSFXSR | x86.CR4OSXMMEXCPT
-	s.EFER = x86.EFERLME | x86.EFERLMA | x86.EFERSCE
-	s.CR3, s.PAT = 0x1000, x86.PATReset
-	for i := range s.Seg {
-		s.Seg[i] = x86.Segment{Selector: 0x10, Limit: 0xffffffff, Attr: 0xc093}
-	}
-	s.Seg[x86.CS] = x86.Segment{Selector: 8, Limit: 0xffffffff, Attr: 0xa09b}
-	s.TR = x86.Segment{Limit: 0xffff, Attr: 0x8b}
-	s.LDTR = x86.Segment{Attr: x86.AttrUnusable}
-	s.RIP = native.CodeBase
-	return s
+	return &duo{testGuest: newTestGuest(t), win: win, rng: rand.New(rand.NewPCG(1, 2))}
 }
 
 // soft executes code, followed by HLT, on the software CPU. Its data area is data.
@@ -176,9 +124,4 @@ func differences(a, b *native.State, da, db []byte) (out []string) {
 		}
 	}
 	return out
-}
-
-func decodeOne(code []byte) (in decode.Inst) {
-	decode.Decode(&in, code, decode.Mode64)
-	return in
 }

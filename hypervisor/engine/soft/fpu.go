@@ -1,6 +1,9 @@
 package soft
 
-import "gozen/hypervisor/x86"
+import (
+	"gozen/hypervisor/x86"
+	"gozen/hypervisor/x86/softfloat"
+)
 
 // FPU is the x87, MMX and SSE state of a vCPU.
 type FPU struct {
@@ -12,6 +15,8 @@ type FPU struct {
 	FIP, FDP uint64
 	MXCSR    uint32
 	XMM      [16][2]uint64
+
+	env softfloat.Env // of the computation under way
 }
 
 // top gives TOP, the physical register that is ST(0).

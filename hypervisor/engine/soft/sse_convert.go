@@ -18,7 +18,7 @@ func cvtFromG(width uint8) handler {
 		}
 		e := c.sseEnv()
 		r := f.Pack(e.FromInt(f, int64(sext(v, in.Size))))
-		if !c.sseRaise(&e) {
+		if !c.sseRaise(e) {
 			return false
 		}
 		merge(&c.fx.XMM[in.Reg&15], r, width)
@@ -39,8 +39,8 @@ func cvtToG(width uint8, truncate bool) handler {
 		}
 		e := c.sseEnv()
 		size := gsize(in)
-		r := e.ToInt(f.Unpack(v), uint(size)*8, roundingFor(&e, truncate))
-		if !c.sseRaise(&e) {
+		r := e.ToInt(f.Unpack(v), uint(size)*8, roundingFor(e, truncate))
+		if !c.sseRaise(e) {
 			return false
 		}
 		c.setReg(in.Reg, size, uint64(r))
@@ -68,7 +68,7 @@ func cvtScalar(from, to uint8) handler {
 		}
 		e := c.sseEnv()
 		r := tf.Pack(e.Convert(tf, ff.Unpack(v)))
-		if !c.sseRaise(&e) {
+		if !c.sseRaise(e) {
 			return false
 		}
 		merge(&c.fx.XMM[in.Reg&15], r, to)
@@ -137,8 +137,8 @@ func cvtWiden(f cvtLane) handler {
 			return false
 		}
 		e := c.sseEnv()
-		r := vec{f(&e, v&0xffffffff), f(&e, v>>32)}
-		if !c.sseRaise(&e) {
+		r := vec{f(e, v&0xffffffff), f(e, v>>32)}
+		if !c.sseRaise(e) {
 			return false
 		}
 		c.fx.XMM[in.Reg&15] = r
@@ -158,8 +158,8 @@ func cvtFromP(f cvtLane, wide bool) handler {
 			return false
 		}
 		e := c.sseEnv()
-		lo, hi := f(&e, v&0xffffffff), f(&e, v>>32)
-		if !c.sseRaise(&e) {
+		lo, hi := f(e, v&0xffffffff), f(e, v>>32)
+		if !c.sseRaise(e) {
 			return false
 		}
 		if mmx {
@@ -192,8 +192,8 @@ func cvtToP(f cvtLane, wide bool) handler {
 			return false
 		}
 		e := c.sseEnv()
-		r := f(&e, b[0]) | f(&e, b[1])<<32
-		if !c.sseRaise(&e) {
+		r := f(e, b[0]) | f(e, b[1])<<32
+		if !c.sseRaise(e) {
 			return false
 		}
 		c.setMM(in.Reg, r)

@@ -20,14 +20,17 @@ const (
 	mxcsrPlain     = 0x1fa0
 )
 
-func (c *CPU) sseEnv() softfloat.Env {
+// sseEnv prepares the environment of a computation. It lives in the vCPU because operations called through function values would make
+// it escape to the heap.
+func (c *CPU) sseEnv() *softfloat.Env {
 	m := c.fx.MXCSR
-	return softfloat.Env{
+	c.fx.env = softfloat.Env{
 		Rounding: softfloat.Rounding(m >> mxcsrRC & 3),
 		Masks:    uint8(m>>mxcsrMasks) & 0x3f,
 		FTZ:      m&mxcsrFTZ != 0,
 		DAZ:      m&mxcsrDAZ != 0,
 	}
+	return &c.fx.env
 }
 
 // sseRaise puts the flags of a computation into MXCSR and gives false if an unmasked exception keeps the result from being written. Flags of
@@ -83,16 +86,16 @@ func arith(slow laneFunc, fast fastFunc, width uint8, packed bool) handler {
 				}
 			}
 			e := c.sseEnv()
-			v := slow(&e, f, trunc(d[0], width), b[0])
-			if !c.sseRaise(&e) {
+			v := slow(e, f, trunc(d[0], width), b[0])
+			if !c.sseRaise(e) {
 				return false
 			}
 			merge(d, v, width)
 			return true
 		}
 		e := c.sseEnv()
-		r := eachLane(&e, f, *d, b, slow, fast, width, plain)
-		if !c.sseRaise(&e) {
+		r := eachLane(e, f, *d, b, slow, fast, width, plain)
+		if !c.sseRaise(e) {
 			return false
 		}
 		*d = r
@@ -215,7 +218,7 @@ func comis(width uint8, quiet bool) handler {
 		}
 		e := c.sseEnv()
 		o := e.Compare(f.Unpack(trunc(c.fx.XMM[in.Reg&15][0], width)), f.Unpack(b), quiet)
-		if !c.sseRaise(&e) {
+		if !c.sseRaise(e) {
 			return false
 		}
 		c.setArith(orderFlags[o])

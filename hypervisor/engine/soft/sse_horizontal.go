@@ -19,8 +19,8 @@ func computed(f func(e *softfloat.Env, a, b vec, imm uint8) vec) handler {
 		}
 		e := c.sseEnv()
 		d := &c.fx.XMM[in.Reg&15]
-		r := f(&e, *d, b, uint8(in.Imm))
-		if !c.sseRaise(&e) {
+		r := f(e, *d, b, uint8(in.Imm))
+		if !c.sseRaise(e) {
 			return false
 		}
 		*d = r
@@ -102,7 +102,7 @@ func roundTo(width uint8, packed bool) handler {
 		} else {
 			merge(&r, lane(b[0]), width)
 		}
-		if !c.sseRaise(&e) {
+		if !c.sseRaise(e) {
 			return false
 		}
 		c.fx.XMM[in.Reg&15] = r

@@ -74,7 +74,7 @@ func arithMem(op uint8, load loader) handler {
 			return true
 		}
 		e := f.x87Env()
-		if r := compute(&e, op, f.st(0), b); f.finish(&e) {
+		if r := compute(e, op, f.st(0), b); f.finish(e) {
 			f.setST(0, r)
 		}
 		return true
@@ -102,8 +102,8 @@ func arithReg(op uint8, toI, pop bool) handler {
 			f.setRaw(to, indefinite80)
 		} else {
 			e := f.x87Env()
-			r := compute(&e, op, a, b)
-			if !f.finish(&e) {
+			r := compute(e, op, a, b)
+			if !f.finish(e) {
 				return true
 			}
 			f.setST(to, r)
@@ -138,7 +138,7 @@ func (f *FPU) relate(b num, empty, quiet bool) (o softfloat.Order, ok bool) {
 	}
 	e := f.x87Env()
 	o = e.Compare(f.st(0), b, quiet)
-	return o, f.finish(&e)
+	return o, f.finish(e)
 }
 
 func fcompp(c *CPU, in *decode.Inst) bool {
@@ -232,7 +232,7 @@ func oneOperand(g func(e *softfloat.Env, a num) num, full bool) handler {
 		if full {
 			e.Prec = 64
 		}
-		if r := g(&e, f.st(0)); f.finish(&e) {
+		if r := g(e, f.st(0)); f.finish(e) {
 			f.setST(0, r)
 		}
 		return true
@@ -258,8 +258,8 @@ func twoOperand(g func(e *softfloat.Env, a, b num) num, pop bool) handler {
 			f.setRaw(to, indefinite80)
 		} else {
 			e := f.fullEnv()
-			r := g(&e, f.st(0), f.st(1))
-			if !f.finish(&e) {
+			r := g(e, f.st(0), f.st(1))
+			if !f.finish(e) {
 				return true
 			}
 			f.setST(to, r)
@@ -292,7 +292,7 @@ func fprem(nearest bool) handler {
 		}
 		e := f.fullEnv()
 		r, q, partial := e.Rem(f.st(0), f.st(1), nearest)
-		if !f.finish(&e) {
+		if !f.finish(e) {
 			return true
 		}
 		f.setST(0, r)
@@ -331,7 +331,7 @@ func fxtract(c *CPU, in *decode.Inst) bool {
 	}
 	e := f.fullEnv()
 	sig, exp := e.Extract(f.st(0))
-	if f.finish(&e) {
+	if f.finish(e) {
 		f.setST(0, exp)
 		f.setTop(f.top() - 1)
 		f.setST(0, sig)
@@ -351,12 +351,12 @@ func trig(g func(e *softfloat.Env, a num) (num, bool)) handler {
 			return true
 		}
 		e := f.fullEnv()
-		r, ok := g(&e, f.st(0))
+		r, ok := g(e, f.st(0))
 		if !ok {
 			f.FSW |= fswC2
 			return true
 		}
-		if f.finish(&e) {
+		if f.finish(e) {
 			f.setST(0, r)
 		}
 		return true
@@ -388,12 +388,12 @@ func trig2(g func(e *softfloat.Env, a num) (first, second num, ok bool)) handler
 			return true
 		}
 		e := f.fullEnv()
-		first, second, ok := g(&e, f.st(0))
+		first, second, ok := g(e, f.st(0))
 		if !ok {
 			f.FSW |= fswC2
 			return true
 		}
-		if f.finish(&e) {
+		if f.finish(e) {
 			f.setST(0, first)
 			f.setTop(f.top() - 1)
 			f.setST(0, second)

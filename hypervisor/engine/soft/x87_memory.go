@@ -13,7 +13,7 @@ func fldMem(load loader) handler {
 			return false
 		}
 		e := c.fx.fullEnv()
-		c.fx.pushNum(&e, e.Convert(softfloat.F80, n))
+		c.fx.pushNum(e, e.Convert(softfloat.F80, n))
 		return true
 	}
 }
@@ -97,10 +97,10 @@ func fstMem(size uint8, pop bool) handler {
 		}
 		e := f.x87Env()
 		n := e.Store(format, f.st(0))
-		if stores(&e) && !c.storeM(in, format.Pack(n), size) {
+		if stores(e) && !c.storeM(in, format.Pack(n), size) {
 			return false
 		}
-		return f.finishStore(&e, pop)
+		return f.finishStore(e, pop)
 	}
 }
 
@@ -112,11 +112,11 @@ func fist(size uint8, pop, truncate bool) handler {
 			return c.emptyStore(pop, func() bool { return c.storeM(in, 1<<(8*size-1), size) })
 		}
 		e := f.x87Env()
-		v := e.ToInt(f.st(0), uint(size)*8, roundingFor(&e, truncate))
-		if stores(&e) && !c.storeM(in, uint64(v), size) {
+		v := e.ToInt(f.st(0), uint(size)*8, roundingFor(e, truncate))
+		if stores(e) && !c.storeM(in, uint64(v), size) {
 			return false
 		}
-		return f.finishStore(&e, pop)
+		return f.finishStore(e, pop)
 	}
 }
 
@@ -129,7 +129,7 @@ func fbld(c *CPU, in *decode.Inst) bool {
 		return false
 	}
 	e := c.fx.fullEnv()
-	c.fx.pushNum(&e, e.FromBCD(v.Frac, v.SE))
+	c.fx.pushNum(e, e.FromBCD(v.Frac, v.SE))
 	return true
 }
 
@@ -141,8 +141,8 @@ func fbstp(c *CPU, in *decode.Inst) bool {
 	e := f.x87Env()
 	var v x86.F80
 	v.Frac, v.SE = e.ToBCD(f.st(0))
-	if stores(&e) && !c.store80(in, v) {
+	if stores(e) && !c.store80(in, v) {
 		return false
 	}
-	return f.finishStore(&e, true)
+	return f.finishStore(e, true)
 }

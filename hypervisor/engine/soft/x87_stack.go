@@ -12,17 +12,18 @@ type num = softfloat.Num
 // indefinite80 is the default NaN.
 var indefinite80 = x86.F80{Frac: 0xc000000000000000, SE: 0xffff}
 
-func (f *FPU) x87Env() softfloat.Env {
-	return softfloat.Env{
+func (f *FPU) x87Env() *softfloat.Env {
+	f.env = softfloat.Env{
 		Rounding: softfloat.Rounding(f.FCW >> 10 & 3),
 		Masks:    uint8(f.FCW) & 0x3f,
 		X87:      true,
 		Prec:     [4]uint8{24, 64, 53, 64}[f.FCW>>8&3],
 	}
+	return &f.env
 }
 
 // fullEnv is x87Env for instructions that precision control does not concern.
-func (f *FPU) fullEnv() softfloat.Env {
+func (f *FPU) fullEnv() *softfloat.Env {
 	e := f.x87Env()
 	e.Prec = 64
 	return e
