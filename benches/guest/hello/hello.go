@@ -24,11 +24,16 @@ func Image() ([]byte, error) {
 			{xen.HVM_PARAM_STORE_EVTCHN, storePort}} {
 			param(a, p.index, p.to)
 		}
-		put(a, conPage, conPort, []byte(Text), ringOut{xen.ConsoleOut, xen.ConsoleOutProd})
-		requests := append(message(xen.XS_WRITE, 1, "control/feature-poweroff\x001"), message(xen.XS_WATCH, 2, "control/shutdown\x00t\x00")...)
-		put(a, storePage, storePort, requests, ringOut{xen.XenstoreReq, xen.XenstoreReqProd})
-		awaitShutdown(a)
-		a.Ret() // powers off
+		put(a, conPage, conPort, []byte(Text), ringOut{data: xen.ConsoleOut, prod: xen.ConsoleOutProd})
+		requests := append(message(xen.XS_WATCH, 1, "control/shutdown\x00t\x00"), message(xen.XS_WRITE, 2, "control/feature-poweroff\x001")...)
+		store := ringOut{data: xen.XenstoreReq, prod: xen.XenstoreReqProd}
+		put(a, storePage, storePort, requests, store)
+		a.MovI(asm.R12, 0)
+		awaitWatch(a, "asked", 2) // the first is for the watch itself
+		store.used = len(requests)
+		put(a, storePage, storePort, message(xen.XS_WRITE, 3, "control/shutdown\x00"), store)
+		awaitWatch(a, "acknowledged", 1) // of our own write
+		a.Ret()                          // powers off
 	})
 }
 
@@ -41,20 +46,23 @@ func message(typ, id uint32, payload string) []byte {
 	return append(b, payload...)
 }
 
-// ringOut says where a ring lies in its page: the data, and the producer's index.
-type ringOut struct{ data, prod int32 }
+// ringOut says where a ring lies in its page: the data, and the producer's index, and how many bytes went through it so far.
+type ringOut struct {
+	data, prod int32
+	used       int
+}
 
-// put writes all of b, once and from the start of a ring, and notifies the other end. The page's frame number and the port are in
-// variables; rbx is the page afterwards.
+// put writes all of b to a ring that has room for it without wrapping, and notifies the other end. The page's frame number and the
+// port are in variables; rbx is the page afterwards.
 func put(a *asm.Asm, page, port int32, b []byte, r ringOut) {
 	pageOf(a, page)
 	for i := 0; i < len(b); i += 4 {
 		var w [4]byte
 		copy(w[:], b[i:])
 		a.MovI(asm.RAX, uint64(binary.LittleEndian.Uint32(w[:])))
-		a.Store(4, asm.At(asm.RBX, r.data+int32(i)), asm.RAX)
+		a.Store(4, asm.At(asm.RBX, r.data+int32(r.used+i)), asm.RAX)
 	}
-	a.MovI(asm.RAX, uint64(len(b)))
+	a.MovI(asm.RAX, uint64(r.used+len(b)))
 	a.Store(4, asm.At(asm.RBX, r.prod), asm.RAX)
 	send(a, port)
 }
@@ -65,32 +73,32 @@ func pageOf(a *asm.Asm, page int32) {
 	a.Shl(8, asm.RBX, 12)
 }
 
-// awaitShutdown reads what xenstore answers until the watch fires a second time: the first is for the watch itself. All of it is
-// much shorter than the ring, so the index never wraps. r12 is the consumer's index, r13 counts.
-func awaitShutdown(a *asm.Asm) {
-	a.MovI(asm.R12, 0)
+// awaitWatch reads what xenstore answers until the watch has fired n times more. All of it is much shorter than the ring, so the index
+// never wraps. r12 is the consumer's index over the whole life, r13 counts.
+func awaitWatch(a *asm.Asm, name string, n int32) {
+	look, sleep := "look "+name, "wait "+name
 	a.MovI(asm.R13, 0)
-	a.Jmp("look")
-	a.Label("wait")
+	a.Jmp(look)
+	a.Label(sleep)
 	wait(a, storePort)
-	a.Label("look")
+	a.Label(look)
 	pageOf(a, storePage)
 	a.Load(4, asm.RCX, asm.At(asm.RBX, xen.XenstoreRspProd))
 	a.Op(asm.SUB, 4, asm.RCX, asm.R12)
 	a.OpI(asm.CMP, 4, asm.RCX, 16)
-	a.Jcc(asm.B, "wait")
+	a.Jcc(asm.B, sleep)
 	a.Mov(8, asm.RDX, asm.RBX)
 	a.Op(asm.ADD, 8, asm.RDX, asm.R12)
 	a.Load(4, asm.RAX, asm.At(asm.RDX, xen.XenstoreRsp+12))
 	a.OpI(asm.ADD, 4, asm.RAX, 16)
 	a.Op(asm.CMP, 4, asm.RCX, asm.RAX)
-	a.Jcc(asm.B, "wait")
+	a.Jcc(asm.B, sleep)
 	a.Load(4, asm.RCX, asm.At(asm.RDX, xen.XenstoreRsp))
 	a.Op(asm.ADD, 4, asm.R12, asm.RAX)
 	a.Store(4, asm.At(asm.RBX, xen.XenstoreRspCons), asm.R12)
 	a.OpI(asm.CMP, 4, asm.RCX, xen.XS_WATCH_EVENT)
-	a.Jcc(asm.NE, "look")
+	a.Jcc(asm.NE, look)
 	a.Inc(4, asm.R13)
-	a.OpI(asm.CMP, 4, asm.R13, 2)
-	a.Jcc(asm.NE, "look")
+	a.OpI(asm.CMP, 4, asm.R13, n)
+	a.Jcc(asm.NE, look)
 }

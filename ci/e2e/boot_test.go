@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"gozen/benches/guest/linux"
+	"gozen/ci/kernels"
+)
+
+// count says how many processors the guest has, and powers off.
+const count = "#!/bin/sh\nmount -t proc proc /proc\necho \"" + linux.Greeting + "init, $(grep -c ^processor /proc/cpuinfo) processors\"\nexec poweroff -f\n"
+
+// TestBoot_debian boots each stock kernel, unmodified, to its init and to a clean power-off.
+func TestBoot_debian(t *testing.T) {
+	for _, k := range kernels.Names() {
+		for _, n := range []int{1, 4} {
+			t.Run(fmt.Sprintf("%s/vcpus=%d", k, n), func(t *testing.T) {
+				h := newHost(t)
+				c := h.create(h.debian("boot", k, count, fmt.Sprintf("vcpus = %d\n", n)))
+				if got := c.expect(`Hello from init, (\d+) processors`)[1]; got != strconv.Itoa(n) {
+					t.Errorf("the guest has %s processors, want %d", got, n)
+				}
+				c.expect(`Domain 1 has ended: poweroff`)
+				c.end()
+				if d, ok := h.domain("boot"); ok {
+					t.Errorf("still there: %+v", d)
+				}
+			})
+		}
+	}
+}
+
+// TestBoot_deterministic boots twice with virtual time: the guest does exactly the same.
+func TestBoot_deterministic(t *testing.T) {
+	var first uint64
+	for range 2 {
+		h := newHost(t)
+		c := h.create(h.hello("same", "deterministic = 1\n"))
+		c.expect("waiting for: xl shutdown")
+		var n uint64
+		h.eventually("the guest waits", func() bool {
+			d, ok := h.domain("same")
+			if !ok {
+				t.Fatal("it is gone")
+			}
+			n = d.VCPUs[0].Instructions
+			return d.State.Blocked
+		})
+		if first == 0 {
+			first = n
+		}
+		if n == 0 || n != first {
+			t.Errorf("%d instructions until it waits, %d the first time", n, first)
+		}
+		h.run("xl", "destroy", "same")
+		c.end()
+	}
+}
