@@ -1,6 +1,10 @@
 package soft
 
-import "math"
+import (
+	"math"
+
+	"gozen/hypervisor/x86/softfloat"
+)
 
 // The short way of float arithmetic: the host's own, allowed if MXCSR is plain and operands are zero or normal and the
 // result is well above the smallest normal number, or an exact zero. Conversions are explicit so that no compiler fuses a multiplication with an
@@ -60,4 +64,22 @@ func fastDiv32(a, b uint64) (uint64, bool) {
 
 func fastSqrt32(_, b uint64) (uint64, bool) {
 	return uint64(math.Float32bits(float32(math.Sqrt(float64(f32(b)))))), normal32(b) && uint32(b)>>31 == 0
+}
+
+// fastCompare compares what is no NaN, denormal or infinity, and so raises nothing whatever MXCSR says.
+func fastCompare(a, b uint64, width uint8) (softfloat.Order, bool) {
+	if width == 4 {
+		return orderOf(f32(a), f32(b)), usable32(a) && usable32(b)
+	}
+	return orderOf(f64(a), f64(b)), usable64(a) && usable64(b)
+}
+
+func orderOf[T float32 | float64](a, b T) softfloat.Order {
+	switch {
+	case a < b:
+		return softfloat.Less
+	case a > b:
+		return softfloat.Greater
+	}
+	return softfloat.Equal
 }

@@ -216,8 +216,13 @@ func comis(width uint8, quiet bool) handler {
 		if !ok {
 			return false
 		}
+		a := trunc(c.fx.XMM[in.Reg&15][0], width)
+		if o, ok := fastCompare(a, b, width); ok {
+			c.setArith(orderFlags[o])
+			return true
+		}
 		e := c.sseEnv()
-		o := e.Compare(f.Unpack(trunc(c.fx.XMM[in.Reg&15][0], width)), f.Unpack(b), quiet)
+		o := e.Compare(f.Unpack(a), f.Unpack(b), quiet)
 		if !c.sseRaise(e) {
 			return false
 		}
