@@ -218,8 +218,55 @@ func opCmpxchg8b(c *CPU, in *decode.Inst) bool {
 	if !c.probe(lin, in.Size, accWrite) {
 		return false
 	}
-	c.vm.wide.Lock()
-	defer c.vm.wide.Unlock()
+	if lin&(uint64(in.Size)-1) != 0 {
+		return c.cmpxchgSplit(in, lin)
+	}
+	p, code, ok := c.atomicPtr(lin, in.Size)
+	if !ok {
+		return false
+	}
+	if p == nil {
+		return c.cmpxchgSplit(in, lin)
+	}
+	accLo, accHi := c.reg(x86.RAX, half), c.reg(x86.RDX, half)
+	newLo, newHi := c.reg(x86.RBX, half), c.reg(x86.RCX, half)
+	var lo, hi uint64
+	var done bool
+	if half == 8 {
+		lo, hi, done = c.vm.cas16(p, accLo, accHi, newLo, newHi)
+	} else {
+		for v := peek(p, 8); ; v = peek(p, 8) {
+			lo, hi = v&0xffffffff, v>>32
+			if lo != accLo || hi != accHi {
+				break
+			}
+			if done = cas(p, v, newLo|newHi<<32, 8); done {
+				break
+			}
+		}
+	}
+	if done && code != 0 {
+		c.wroteCode(gpaOf(code), uint64(in.Size))
+	}
+	c.finishExchange(half, lo, hi, done)
+	return true
+}
+
+// finishExchange sets ZF and, if memory differed, loads the accumulator pair.
+func (c *CPU) finishExchange(half uint8, lo, hi uint64, done bool) {
+	f := c.rflags() &^ x86.FlagZF
+	if done {
+		f |= x86.FlagZF
+	} else {
+		c.setReg(x86.RAX, half, lo)
+		c.setReg(x86.RDX, half, hi)
+	}
+	c.flags = f
+}
+
+// cmpxchgSplit does the exchange by plain loads and stores: operands that are misaligned or not in plain memory.
+func (c *CPU) cmpxchgSplit(in *decode.Inst, lin uint64) bool {
+	half := in.Size / 2
 	lo, ok := c.load(lin, half)
 	if !ok {
 		return false
@@ -228,37 +275,14 @@ func opCmpxchg8b(c *CPU, in *decode.Inst) bool {
 	if !ok {
 		return false
 	}
-	f := c.rflags() &^ x86.FlagZF
-	if lo == c.reg(x86.RAX, half) && hi == c.reg(x86.RDX, half) {
-		if half == 4 && lin&7 == 0 {
-			if done, ok := c.cas8(lin, lo|hi<<32, c.reg(x86.RBX, 4)|c.reg(x86.RCX, 4)<<32); !ok || !done {
-				c.stop = stopRestart
-				return false
-			}
-		} else if !c.store(lin, c.reg(x86.RBX, half), half) || !c.store(c.wrap(lin+uint64(half)), c.reg(x86.RCX, half), half) {
-			return false
-		}
-		f |= x86.FlagZF
-	} else {
-		c.setReg(x86.RAX, half, lo)
-		c.setReg(x86.RDX, half, hi)
+	done := lo == c.reg(x86.RAX, half) && hi == c.reg(x86.RDX, half)
+	newLo, newHi := lo, hi
+	if done {
+		newLo, newHi = c.reg(x86.RBX, half), c.reg(x86.RCX, half)
 	}
-	c.flags = f
+	if !c.store(lin, newLo, half) || !c.store(c.wrap(lin+uint64(half)), newHi, half) {
+		return false
+	}
+	c.finishExchange(half, lo, hi, done)
 	return true
-}
-
-// cas8 does the aligned 8-byte exchange of CMPXCHG8B atomically; done is false if the memory changed meanwhile.
-func (c *CPU) cas8(lin, old, new uint64) (done, ok bool) {
-	p, code, ok := c.atomicPtr(lin, 8)
-	if !ok {
-		return false, false
-	}
-	if p == nil {
-		return true, c.store64(lin, new)
-	}
-	done = cas(p, old, new, 8)
-	if done && code != 0 {
-		c.wroteCode(gpaOf(code), 8)
-	}
-	return done, true
 }

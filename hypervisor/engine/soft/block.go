@@ -30,27 +30,61 @@ const (
 )
 
 const (
-	maxBlock  = 48
-	slabLen   = 4096
-	maxInsts  = 224 << 10 // decoded instructions kept per vCPU, 32 bytes each
-	tableBits = 16
+	maxBlock = 48
+	// Decoded instructions kept, 32 bytes each: for all vCPUs together, and at least for each.
+	maxInsts  = 128 << 10
+	minInsts  = 40 << 10
+	tableBits = 15
 	jcSize    = 4096
 	keySingle = 1 << 60
 	keyMode   = 61
 )
 
-// blockTable finds blocks by physical address and mode: open addressing, emptied when full.
+// blockTable finds blocks by physical address and mode: open addressing. Blocks and instructions lie in slabs that are used again when the table
+// is emptied, so that the process does not grow; epoch tells holders of a block pointer that this happened.
 type blockTable struct {
 	slots []*block
 	n     int
 	insts int
-	slab  []decode.Inst
-	blks  []block
+	epoch uint64
+	slabs slabs[decode.Inst]
+	blks  slabs[block]
 }
 
+// slabs hands out runs of elements from slabs that are kept for the next round.
+type slabs[T any] struct {
+	all  [][]T
+	used int // slabs begun
+	left []T
+}
+
+const slabLen = 2048
+
+func (s *slabs[T]) take(n int) []T {
+	if len(s.left) < n {
+		if s.used == len(s.all) {
+			s.all = append(s.all, make([]T, slabLen))
+		}
+		s.left = s.all[s.used]
+		s.used++
+	}
+	out := s.left[:n:n]
+	s.left = s.left[n:]
+	return out
+}
+
+func (s *slabs[T]) reset() { s.used, s.left = 0, nil }
+
+// init empties the table.
 func (t *blockTable) init() {
-	t.slots = make([]*block, 1<<tableBits)
-	t.n, t.insts, t.slab, t.blks = 0, 0, nil, nil
+	if t.slots == nil {
+		t.slots = make([]*block, 1<<tableBits)
+	}
+	clear(t.slots)
+	t.n, t.insts = 0, 0
+	t.slabs.reset()
+	t.blks.reset()
+	t.epoch++
 }
 
 func (t *blockTable) slot(key uint64) uint64 {
@@ -80,22 +114,11 @@ func (t *blockTable) put(b *block) {
 	}
 }
 
-func (t *blockTable) newBlock() *block {
-	if len(t.blks) == 0 {
-		t.blks = make([]block, 256)
-	}
-	b := &t.blks[0]
-	t.blks = t.blks[1:]
-	return b
-}
+func (t *blockTable) newBlock() *block { return &t.blks.take(1)[0] }
 
-// keep moves decoded instructions into the slab.
+// keep moves decoded instructions into a slab.
 func (t *blockTable) keep(ins []decode.Inst) []decode.Inst {
-	if len(t.slab) < len(ins) {
-		t.slab = make([]decode.Inst, slabLen)
-	}
-	out := t.slab[:len(ins):len(ins)]
-	t.slab = t.slab[len(ins):]
+	out := t.slabs.take(len(ins))
 	copy(out, ins)
 	t.insts += len(ins)
 	return out
@@ -165,7 +188,7 @@ func (c *CPU) lookup(rip uint64) *block {
 
 // decodeBlock decodes from lin up to a branch, the end of the page or maxBlock instructions.
 func (c *CPU) decodeBlock(lin, key uint64, gfn guestmem.GFN, page *[guestmem.PageSize]byte) *block {
-	if c.blocks.insts > maxInsts || c.blocks.n > 1<<(tableBits-1) {
+	if c.blocks.insts > max(maxInsts/len(c.vm.snapshot()), minInsts) || c.blocks.n > 3<<(tableBits-2) {
 		c.blocks.init()
 		c.gen++
 	}

@@ -2,6 +2,7 @@ package soft
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,7 +133,8 @@ func (vm *VM) NewVCPU(id int) (engine.VCPU, error) {
 	c.blocks.init()
 	c.Reset()
 	vm.mu.Lock()
-	vm.cpus = append(vm.cpus, c)
+	cpus := append(slices.Clone(vm.snapshot()), c)
+	vm.cpus.Store(&cpus)
 	vm.mu.Unlock()
 	return c, nil
 }

@@ -805,9 +805,9 @@ func (c *CPU) execute() {
 		if (to^c.curRIP)&^pageMask == 0 && c.long && !c.single && blk.verp2 == nil {
 			// The target lies in the page this block was found in, so the translation is the same.
 			rip = to
-			nb = blk
+			nb, v = blk, c.blocks.epoch
 			if c.attn.Load() == 0 {
-				if blk = c.lookup(rip); blk != nil && blk.verp2 == nil {
+				if blk = c.lookup(rip); blk != nil && blk.verp2 == nil && v == c.blocks.epoch {
 					if taken {
 						nb.next[1] = blk
 					} else {

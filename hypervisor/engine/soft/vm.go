@@ -2,6 +2,7 @@ package soft
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gozen/hypervisor/guestmem"
@@ -15,10 +16,8 @@ type VM struct {
 	seed  uint64
 	code  codePages
 
-	wide sync.Mutex // serialises CMPXCHG16B among vCPUs; a leaf
-
-	mu   sync.Mutex
-	cpus []*CPU
+	mu   sync.Mutex // guards growing cpus
+	cpus atomic.Pointer[[]*CPU]
 }
 
 // Memory implements engine.VM.
@@ -28,9 +27,10 @@ func (vm *VM) Memory() *guestmem.Memory { return vm.mem }
 func (vm *VM) Close() error { return nil }
 
 func (vm *VM) snapshot() []*CPU {
-	vm.mu.Lock()
-	defer vm.mu.Unlock()
-	return vm.cpus
+	if p := vm.cpus.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // memoryChanged is told by guest memory that frames have other pages now. The vCPU that asked for it runs a
