@@ -23,7 +23,7 @@ func TestLife(t *testing.T) {
 
 	t.Run("list", func(t *testing.T) {
 		out := h.run("xl", "list")
-		want := regexp.MustCompile(`^Name {40}ID   Mem VCPUs\tState\tTime\(s\)\nDomain-0 {36} {2}0 +\d+ +\d+     r----- +\d+\.\d\nlife {36} {5}1   512     1     [rb-]{2}---- +\d+\.\d\n$`)
+		want := regexp.MustCompile(`^Name {40}ID   Mem VCPUs\tState\tTime\(s\)\nDomain-0 {32} {5}0 +\d+ +\d+     r----- +\d+\.\d\nlife {36} {5}1   512     1     [rb-]{2}---- +\d+\.\d\n$`)
 		if !want.MatchString(out) {
 			t.Errorf("xl list:\n%s", out)
 		}
