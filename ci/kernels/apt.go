@@ -24,7 +24,7 @@ func patterns() map[string]string {
 }
 
 // ErrNoPackages wraps the reason why packages cannot be had on this machine.
-var ErrNoPackages = errors.New("Debian packages cannot be had")
+var ErrNoPackages = errors.New("getting Debian packages failed")
 
 // debianKeyring signs Debian's archive; with it, a machine whose own sources lack the packages can ask Debian's.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
