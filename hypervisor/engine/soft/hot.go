@@ -163,7 +163,8 @@ func (c *CPU) prepare(in *decode.Inst) {
 			return
 		}
 	}
-	if in.Flags&decode.FlagLock != 0 {
+	// A single instruction is executed by its handler: the operands must stay where the handler looks for them.
+	if in.Flags&decode.FlagLock != 0 || c.single {
 		return
 	}
 	if in.Flags&decode.FlagMem == 0 {
