@@ -29,8 +29,12 @@ func (c *CPU) execute() {
 	for {
 		if c.attn.Load() != 0 || c.slow() || c.icount+maxBlock > c.limit {
 			c.rip = rip
-			if !c.events() {
+			switch c.events() {
+			case dueLeave:
 				return
+			case dueAgain:
+				rip = c.rip
+				continue
 			}
 			rip = c.rip
 			blk = nil

@@ -33,10 +33,19 @@ func (c *CPU) slow() bool {
 	return c.inject.valid || c.window || c.single || c.shadow || c.movss || c.watching || c.flags&x86.FlagTF != 0
 }
 
-// events handles what is due between two instructions. false: leave, c.exit says why.
-func (c *CPU) events() bool {
+// due is what events found.
+type due uint8
+
+const (
+	dueLeave due = iota // c.exit says why
+	dueRun              // execute the next block
+	dueAgain            // an instruction was executed or an event delivered: look again
+)
+
+// events handles what is due between two instructions.
+func (c *CPU) events() due {
 	if !c.attention() {
-		return false
+		return dueLeave
 	}
 	if c.inject.valid {
 		ev := c.inject
@@ -44,34 +53,40 @@ func (c *CPU) events() bool {
 		c.answer.reset()
 		c.single, c.shadow, c.movss = false, false, false
 		if !c.deliver(ev, !ev.external) {
-			return c.shutdown()
+			c.shutdown()
+			return dueLeave
 		}
 	}
 	if c.halted {
 		c.exit.Kind = engine.ExitHLT
-		return false
+		return dueLeave
 	}
 	if c.window && c.interruptible() {
 		c.window = false
 		c.exit.Kind = engine.ExitWindow
-		return false
+		return dueLeave
 	}
 	if c.icount >= c.limit {
 		c.exit.Kind = engine.ExitKick
-		return false
+		return dueLeave
 	}
 	if c.watching && c.codeBreakpoint(c.rip) && !c.movss {
 		if !c.deliver(injection{vector: x86.VectorDB}, true) {
-			return c.shutdown()
+			c.shutdown()
+			return dueLeave
 		}
+		return dueAgain
 	}
 	// An instruction behind STI or MOV SS is executed alone, and so is one under TF, breakpoints, an answer, or near the limit.
 	c.single = c.answer.n > 0 || c.answer.reg || c.shadow || c.movss || c.watching || c.flags&x86.FlagTF != 0 ||
 		c.icount+maxBlock > c.limit
-	if c.single {
-		return c.step()
+	switch {
+	case !c.single:
+		return dueRun
+	case c.step():
+		return dueAgain
 	}
-	return true
+	return dueLeave
 }
 
 // attention handles the requests of other threads.

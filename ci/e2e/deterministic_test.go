@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"gozen/benches/guest/linux"
+	"gozen/ci/kernels"
+	"gozen/hypervisor/build"
+	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
+)
+
+// fingerprintEvery is the distance of two fingerprints of a deterministic run, in instructions.
+const fingerprintEvery = 150e6
+
+// TestDeterministic_twoRunsAreEqual boots a stock kernel to power-off twice in virtual time, with 1 and with 4 vCPUs, and compares
+// registers and memory all along the way.
+func TestDeterministic_twoRunsAreEqual(t *testing.T) {
+	if testing.Short() {
+		t.Skip("four boots")
+	}
+	for _, vcpus := range []int{1, 4} {
+		a, b := fingerprints(t, vcpus), fingerprints(t, vcpus)
+		if len(a) < 5 {
+			t.Errorf("%d vCPUs: only %d fingerprints", vcpus, len(a))
+		}
+		if !slices.Equal(a, b) {
+			t.Errorf("%d vCPUs: two runs differ:\n%x\n%x", vcpus, a, b)
+		}
+	}
+}
+
+// fingerprints gives instruction counts and hashes, alternating.
+func fingerprints(t *testing.T, vcpus int) (out []uint64) {
+	t.Helper()
+	dir := t.TempDir()
+	ird, err := linux.Initramfs(guestFile(t, kernels.Busybox), linux.PowerOff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ramdisk := filepath.Join(dir, "initrd")
+	if err := os.WriteFile(ramdisk, ird, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := control.NewConsoleLog(filepath.Join(dir, "console.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	m, err := build.New(config.Domain{Name: "same", UUID: "00000000-0000-0000-0000-000000000001", Type: config.PVH,
+		Kernel: guestFile(t, "6.1-cloud"), Ramdisk: ramdisk, Cmdline: "console=hvc0 cryptomgr.notests", MemoryMiB: 256, VCPUs: vcpus,
+		Engine: config.EngineSoft, Deterministic: true},
+		control.Options{Domid: 1, Dir: dir, ConsoleOut: log, Log: control.NewRing(1 << 16), Began: time.Now(), Warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.Observe(fingerprintEvery, func(n uint64) { out = append(out, n, m.Fingerprint()) })
+	if err := m.Unpause(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-m.Done():
+	case <-time.After(patience):
+		m.Destroy()
+		<-m.Done()
+		t.Fatalf("the guest did not end: %s", tail(dir))
+	}
+	if r := m.Reason(); r.Code != control.ReasonPoweroff {
+		t.Fatalf("ended with %s: %s\n%s\n%s", r.Code, r.Text, r.Detail, tail(dir))
+	}
+	return append(out, m.Fingerprint())
+}
+
+// tail gives the end of a run's console.
+func tail(dir string) string {
+	b, _ := os.ReadFile(filepath.Join(dir, "console.log"))
+	return string(b[max(0, len(b)-1500):])
+}
