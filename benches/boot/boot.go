@@ -47,9 +47,14 @@ func Prepare(dir, kernel, busybox string) (Files, error) {
 	return f, errors.Join(os.WriteFile(f.vmlinux, v, 0o600), os.WriteFile(f.initrd, disk, 0o600))
 }
 
+// patience bounds one boot.
+const patience = 2 * time.Minute
+
 // Gozen boots once with bin/xl create -c and gives the CPU time to init: of xl over its whole life and of the domain process at the
 // moment init's line is seen.
 func (f Files) Gozen(ctx context.Context, bin string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	run, err := os.MkdirTemp(f.dir, "run")
 	if err != nil {
 		return 0, err
@@ -118,7 +123,7 @@ func destroy(run string) {
 
 // QEMU boots once on QEMU's TCG and gives the CPU time of its process at the moment init's line is seen.
 func (f Files) QEMU(ctx context.Context, qemu, machine string) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, qemu, "-machine", machine, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", fmt.Sprint(MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", f.vmlinux, "-initrd", f.initrd,

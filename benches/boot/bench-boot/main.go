@@ -23,7 +23,7 @@ const limit = 4.0
 func main() {
 	runs := flag.Int("runs", 3, "runs of each; the best counts")
 	qemu := flag.String("qemu", "qemu-system-x86_64", "QEMU to compare with")
-	machine := flag.String("machine", "microvm", "QEMU's machine type")
+	machine := flag.String("machine", "pc", "QEMU's machine type; microvm is a little leaner, but some boots on it hang without a reference for the TSC")
 	bin := flag.String("bin", "bin", "folder with xl and hypervisor")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
