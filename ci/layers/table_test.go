@@ -62,6 +62,7 @@ var ranks = map[string]int{
 	"benches/guest/linux":     1,
 	"benches/guest/tiny":      2,
 	"benches/guest/hello":     3,
+	"benches/guest/abi":       3,
 	"benches/cpu":             3,
 	"benches/soft":            8,
 	"benches/boot":            4,
@@ -72,6 +73,7 @@ var ranks = map[string]int{
 	"ci/kernels/fetch":        9,
 	"ci/demo":                 9,
 	"ci/e2e":                  9,
+	"ci/abi":                  9,
 	"ci/fuzz":                 9,
 	"ci/layers":               9,
 }
