@@ -37,6 +37,15 @@ func TestDeterministic_twoRunsAreEqual(t *testing.T) {
 // fingerprints gives instruction counts and hashes, alternating.
 func fingerprints(t *testing.T, vcpus int) (out []uint64) {
 	t.Helper()
+	bootInProcess(t, vcpus, func(d *config.Domain) { d.Deterministic = true }, func(m *build.Machine) {
+		m.Observe(fingerprintEvery, func(n uint64) { out = append(out, n, m.Fingerprint()) })
+	})
+	return out
+}
+
+// bootInProcess boots a stock kernel to power-off in this process. set changes the configuration, ready the machine before it starts.
+func bootInProcess(t *testing.T, vcpus int, set func(*config.Domain), ready func(*build.Machine)) {
+	t.Helper()
 	dir := t.TempDir()
 	ird, err := linux.Initramfs(guestFile(t, kernels.Busybox), linux.PowerOff)
 	if err != nil {
@@ -51,15 +60,19 @@ func fingerprints(t *testing.T, vcpus int) (out []uint64) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	m, err := build.New(config.Domain{Name: "same", UUID: "00000000-0000-0000-0000-000000000001", Type: config.PVH,
+	cfg := config.Domain{Name: "same", UUID: "00000000-0000-0000-0000-000000000001", Type: config.PVH,
 		Kernel: guestFile(t, "6.1-cloud"), Ramdisk: ramdisk, Cmdline: "console=hvc0 cryptomgr.notests", MemoryMiB: 256, VCPUs: vcpus,
-		Engine: config.EngineSoft, Deterministic: true},
-		control.Options{Domid: 1, Dir: dir, ConsoleOut: log, Log: control.NewRing(1 << 16), Began: time.Now(), Warn: func(string) {}})
+		Engine: config.EngineSoft}
+	set(&cfg)
+	m, err := build.New(cfg, control.Options{Domid: 1, Dir: dir, ConsoleOut: log, Log: control.NewRing(1 << 16), Began: time.Now(),
+		Warn: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	m.Observe(fingerprintEvery, func(n uint64) { out = append(out, n, m.Fingerprint()) })
+	if ready != nil {
+		ready(m)
+	}
 	if err := m.Unpause(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +86,6 @@ func fingerprints(t *testing.T, vcpus int) (out []uint64) {
 	if r := m.Reason(); r.Code != control.ReasonPoweroff {
 		t.Fatalf("ended with %s: %s\n%s\n%s", r.Code, r.Text, r.Detail, tail(dir))
 	}
-	return append(out, m.Fingerprint())
 }
 
 // tail gives the end of a run's console.

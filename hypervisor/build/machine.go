@@ -209,7 +209,7 @@ func (m *Machine) makeBackends() error {
 		return func(err error) { m.dom.Crash(0, fmt.Sprintf("%s ring: %v", what, err), nil) }
 	}
 	con = backend.NewConsole(backend.ConsoleConfig{Page: conPage, Out: m.opts.ConsoleOut, Notify: func() { conPort.Notify() },
-		OnCorrupt: corrupt("console"), Manual: m.sched != nil})
+		OnCorrupt: corrupt("console"), Manual: m.cfg.Deterministic})
 	m.console = con
 	tty := ""
 	if pty, err := backend.OpenPTY(); err == nil {
@@ -224,9 +224,9 @@ func (m *Machine) makeBackends() error {
 		return err
 	}
 	be = backend.NewXenstore(backend.XenstoreConfig{Page: storePage, Store: m.store, Domain: m.dom.ID,
-		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore"), Manual: m.sched != nil})
+		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore"), Manual: m.cfg.Deterministic})
 	m.storeBE = be
-	if m.sched != nil {
+	if m.cfg.Deterministic {
 		m.sched.Devices = []func(){con.Poll, be.Poll}
 	}
 	d := m.dom

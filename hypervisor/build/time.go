@@ -1,6 +1,7 @@
 package build
 
 import (
+	"runtime"
 	"time"
 
 	"gozen/hypervisor/clock"
@@ -11,6 +12,9 @@ import (
 // tscHz is the frequency of the software CPU's time-stamp counter: one tick per nanosecond.
 const tscHz = 1e9
 
+// threadsKeepOrder tells that the host orders loads and stores as x86 does, so that vCPUs may run on threads of their own.
+const threadsKeepOrder = runtime.GOARCH == "amd64"
+
 // hostTime is the host's monotonic time since the domain was built.
 type hostTime struct{ start time.Time }
 
@@ -20,11 +24,13 @@ func (h hostTime) TSCHz() uint64 { return tscHz }
 
 // source gives the time of the domain: the host's, or virtual time counted in instructions.
 func (m *Machine) source() clock.Source {
-	if m.cfg.Deterministic {
+	m.src = hostTime{time.Now()}
+	if m.cfg.Deterministic || m.cfg.Interleaved || !threadsKeepOrder {
 		m.sched = vcpu.NewScheduler()
+		if !m.cfg.Deterministic {
+			m.sched.Host = m.src
+		}
 		m.src = m.sched
-	} else {
-		m.src = hostTime{time.Now()}
 	}
 	return m.src
 }
@@ -45,7 +51,10 @@ func (m *Machine) wall() time.Time {
 func (m *Machine) softConfig() soft.Config {
 	c := soft.Config{Memory: m.mem, TSC: func(uint64) uint64 { return m.src.TSC() }}
 	if m.sched != nil {
-		c.TSC, c.Seed = m.sched.TSCAt, 1
+		c.TSC = m.sched.TSCAt
+	}
+	if m.cfg.Deterministic {
+		c.Seed = max(m.cfg.Seed, 1)
 	}
 	return c
 }

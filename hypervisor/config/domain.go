@@ -92,6 +92,8 @@ type Domain struct {
 	Engine        Engine `json:"engine,omitempty"`
 	Deterministic bool   `json:"deterministic,omitempty"`
 	Seed          uint64 `json:"seed,omitempty"`
+	// Interleaved runs all vCPUs on one thread, in the host's time: what hosts other than amd64 always do.
+	Interleaved bool `json:"interleaved,omitempty"`
 }
 
 // ActionFor gives the action configured for an end with the given reason word (poweroff, reboot, watchdog, crash,

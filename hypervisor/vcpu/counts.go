@@ -58,10 +58,26 @@ func (t *Table) Each(f func(n uint32, write bool, count uint64)) {
 	}
 }
 
-// account takes the thread's CPU time.
-func (l *Loop) account() {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) == nil {
-		l.busy.Store(int64(time.Duration(ts.Nano())))
+// threadClock gives the clock of a thread's CPU time (Linux: include/linux/posix-timers_types.h, CPUCLOCK_SCHED of a thread).
+func threadClock(tid int) int32 { return int32(^tid<<3 | 6) }
+
+// CPUTime gives the CPU time that the vCPU's thread has used. Any goroutine.
+func (l *Loop) CPUTime() time.Duration {
+	tid := l.tid.Load()
+	if tid == 0 {
+		return time.Duration(l.busy.Load())
 	}
+	var ts unix.Timespec
+	if unix.ClockGettime(threadClock(int(tid)), &ts) != nil {
+		return time.Duration(l.busy.Load()) // the thread has ended meanwhile
+	}
+	return time.Duration(ts.Nano())
+}
+
+// begin and account frame the life of the vCPU's thread.
+func (l *Loop) begin() { l.tid.Store(int32(unix.Gettid())) }
+
+func (l *Loop) account() {
+	l.busy.Store(int64(l.CPUTime()))
+	l.tid.Store(0)
 }

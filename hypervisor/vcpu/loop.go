@@ -60,7 +60,8 @@ type Loop struct {
 	poll   bool // waiting in SCHEDOP_poll
 	again  bool // a hypercall has work left
 	tsc    func() uint64
-	busy   atomic.Int64 // nanoseconds of thread CPU time
+	tid    atomic.Int32 // of the thread that runs the vCPU; 0 before and after
+	busy   atomic.Int64 // nanoseconds of CPU time, once the thread has ended
 	state  atomic.Uint32
 	insns  atomic.Uint64
 
@@ -134,9 +135,6 @@ func (l *Loop) State() uint32 { return l.state.Load() }
 // Instructions gives the instructions finished as of the last exit. Any goroutine.
 func (l *Loop) Instructions() uint64 { return l.insns.Load() }
 
-// CPUTime gives the CPU time that the vCPU's thread has used, as of its last wait. Any goroutine.
-func (l *Loop) CPUTime() time.Duration { return time.Duration(l.busy.Load()) }
-
 // ReadVirt implements domain.VirtMem.
 func (l *Loop) ReadVirt(va uint64, p []byte) error { return l.virt(va, p, false) }
 
@@ -153,6 +151,7 @@ func (l *Loop) virt(va uint64, p []byte, write bool) error {
 func (l *Loop) Run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	l.begin()
 	timer := time.AfterFunc(time.Hour, l.Kick)
 	timer.Stop()
 	armed := domain.Never
@@ -163,7 +162,6 @@ func (l *Loop) Run() {
 			l.account()
 			return
 		case Waiting:
-			l.account()
 			if d := l.Deadline(); d != armed || d != domain.Never {
 				armed = arm(timer, d, l.V.Now())
 			}

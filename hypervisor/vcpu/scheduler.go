@@ -1,8 +1,11 @@
 package vcpu
 
 import (
+	"runtime"
 	"sync/atomic"
+	"time"
 
+	"gozen/hypervisor/clock"
 	"gozen/hypervisor/domain"
 	"gozen/hypervisor/engine"
 )
@@ -19,6 +22,9 @@ type Scheduler struct {
 	Every   uint64
 	Observe func(instructions uint64)
 
+	// Host, if set, is a clock that goes by itself: vCPUs are interleaved, but time is the host's, and so not
+	// deterministic. Hosts whose memory is weaker ordered than x86 run guests so.
+	Host clock.Source
 	// Devices are the backends, polled after each exit.
 	Devices []func()
 
@@ -34,16 +40,26 @@ type Scheduler struct {
 func NewScheduler() *Scheduler { return &Scheduler{wake: make(chan struct{}, 1)} }
 
 // Now implements clock.Source: virtual time as of the last exit.
-func (s *Scheduler) Now() uint64 { return s.virt.Load() }
+func (s *Scheduler) Now() uint64 {
+	if s.Host != nil {
+		return s.Host.Now()
+	}
+	return s.virt.Load()
+}
 
 // TSC implements clock.Source.
-func (s *Scheduler) TSC() uint64 { return s.virt.Load() }
+func (s *Scheduler) TSC() uint64 { return s.Now() }
 
 // TSCHz implements clock.Source.
 func (s *Scheduler) TSCHz() uint64 { return 1e9 }
 
 // TSCAt gives the counter inside a run, when the vCPU whose turn it is has finished n instructions. Its thread only.
-func (s *Scheduler) TSCAt(n uint64) uint64 { return s.virt.Load() + n - s.last }
+func (s *Scheduler) TSCAt(n uint64) uint64 {
+	if s.Host != nil {
+		return s.Host.TSC()
+	}
+	return s.virt.Load() + n - s.last
+}
 
 // Kick wakes the scheduler from waiting for the outside. Any goroutine.
 func (s *Scheduler) Kick() {
@@ -61,8 +77,12 @@ func (s *Scheduler) advance() {
 	s.last = n
 }
 
-// Run drives all vCPUs until the domain ends.
+// Run drives all vCPUs until the domain ends. The thread's CPU time is booked on the first.
 func (s *Scheduler) Run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s.Loops[0].begin()
+	defer s.Loops[0].account()
 	for _, l := range s.Loops {
 		l.after = s.advance
 		l.outside = s.Kick
@@ -97,7 +117,7 @@ func (s *Scheduler) turn(l *Loop) Status {
 	for {
 		left := end
 		if d := l.Deadline(); d != domain.Never {
-			if now := s.virt.Load(); d > now && d-now < end-s.last {
+			if now := s.Now(); d > now && d-now < end-s.last {
 				left = s.last + d - now
 			}
 		}
@@ -125,6 +145,10 @@ func (s *Scheduler) idle() {
 		<-s.wake
 		return
 	}
+	if s.Host != nil {
+		s.sleep(next)
+		return
+	}
 	if now := s.virt.Load(); next > now {
 		s.virt.Store(next)
 	} else {
@@ -132,5 +156,19 @@ func (s *Scheduler) idle() {
 		case <-s.wake:
 		default:
 		}
+	}
+}
+
+// sleep waits until a deadline of the host's clock or a kick.
+func (s *Scheduler) sleep(next uint64) {
+	now := s.Host.Now()
+	if next <= now {
+		return
+	}
+	t := time.NewTimer(time.Duration(min(next-now, uint64(time.Hour))))
+	defer t.Stop()
+	select {
+	case <-s.wake:
+	case <-t.C:
 	}
 }
