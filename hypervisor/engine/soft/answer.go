@@ -6,13 +6,17 @@ import "gozen/hypervisor/guestmem"
 // holds what was answered so far, so that an instruction with several device accesses
 // finds the earlier ones done.
 type answers struct {
-	list [8]deviceAccess
-	n    int // answered
-	pos  int // consumed in this execution
+	list [maxAccesses]deviceAccess
+	rest deviceAccess // stands for the accesses beyond
+	n    int          // answered
+	pos  int          // consumed in this execution
 	wait bool
 	reg  bool // the answer to IN or RDMSR, or leave given by WRMSR
 	data uint64
 }
+
+// maxAccesses is more device accesses than any instruction makes: FXSAVE has 64, and eight bytes for each of two that cross a page.
+const maxAccesses = 96
 
 type deviceAccess struct {
 	gpa   guestmem.GPA
@@ -23,26 +27,25 @@ type deviceAccess struct {
 
 func (a *answers) reset() { a.n, a.pos, a.wait, a.reg = 0, 0, false, false }
 
-// next gives the answered access that comes next in this execution, if it is this one.
+// next gives the answered access that comes next in this execution, if it is this one. Answers to other accesses, from before the guest changed its
+// code or tables under the instruction, are dropped. Beyond the list's length everything reads as ones, so that no
+// instruction asks for ever.
 func (a *answers) next(gpa guestmem.GPA, size uint8, write bool) *deviceAccess {
-	if a.pos >= a.n {
-		return nil
+	if a.pos == len(a.list) {
+		a.rest.data = ^uint64(0)
+		return &a.rest
 	}
 	p := &a.list[a.pos]
-	if p.gpa != gpa || p.size != size || p.write != write {
+	if a.pos >= a.n || p.gpa != gpa || p.size != size || p.write != write {
+		a.n = min(a.n, a.pos)
 		return nil
 	}
 	a.pos++
 	return p
 }
 
-// ask notes an access that the hypervisor is about to answer. Beyond the list's length the oldest is forgotten,
-// so that such an instruction goes on (and repeats a device access) instead of hanging.
+// ask notes an access that the hypervisor is about to answer; next has just said that there is no answer.
 func (a *answers) ask(gpa guestmem.GPA, size uint8, write bool) {
-	if a.n == len(a.list) {
-		copy(a.list[:], a.list[1:])
-		a.n--
-	}
 	a.list[a.n] = deviceAccess{gpa: gpa, size: size, write: write}
 	a.wait = true
 }
