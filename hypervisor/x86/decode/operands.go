@@ -106,6 +106,9 @@ func (d *decoder) size(r sizeRule) uint8 {
 func (d *decoder) modrm(in *Inst, e entry) {
 	mod, rm := in.ModRM>>6, in.ModRM&7
 	in.Reg = in.ModRM>>3&7 | d.rex&4<<1
+	if e.form == FormS_RM || e.form == FormRM_S {
+		in.Reg &= 7 // REX.R is ignored
+	}
 	if mod == 3 || e.form == FormC {
 		in.RM = rm | d.rex&1<<3
 		return
