@@ -150,8 +150,11 @@ func (c *CPU) step() bool {
 		}
 		st := c.stop
 		ok := c.trap(in, 0)
-		if st == stopDone {
+		switch {
+		case st == stopDone:
 			c.answer.reset()
+			ok = c.singleStepTrap(tf) && ok
+		case st == stopRestart && tf && in.Form == decode.FormStr: // an element of a repeated string instruction is done
 			ok = c.singleStepTrap(tf) && ok
 		}
 		c.single = false

@@ -159,11 +159,11 @@ func cvtFromP(f cvtLane, wide bool) handler {
 		}
 		e := c.sseEnv()
 		lo, hi := f(e, v&0xffffffff), f(e, v>>32)
+		if mmx {
+			c.mmxUsed() // in front of #XM, as in silicon (AMD)
+		}
 		if !c.sseRaise(e) {
 			return false
-		}
-		if mmx {
-			c.mmxUsed()
 		}
 		if d := &c.fx.XMM[in.Reg&15]; wide {
 			*d = vec{lo, hi}
@@ -193,6 +193,7 @@ func cvtToP(f cvtLane, wide bool) handler {
 		}
 		e := c.sseEnv()
 		r := f(e, b[0]) | f(e, b[1])<<32
+		c.mmxUsed() // in front of #XM, as in silicon (AMD)
 		if !c.sseRaise(e) {
 			return false
 		}

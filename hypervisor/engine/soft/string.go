@@ -13,6 +13,14 @@ const anyRep = decode.FlagRepz | decode.FlagRepn
 // maxRep bounds the elements done before the loop looks at events again.
 const maxRep = 1 << 16
 
+// maxElements is maxRep, or one under single step: #DB follows each (SDM 3B 17.3.1.4).
+func (c *CPU) maxElements() uint64 {
+	if c.flags&x86.FlagTF != 0 {
+		return 1
+	}
+	return maxRep
+}
+
 // advance moves an index register by n elements of size bytes in the direction of DF.
 func (c *CPU) advance(r, asize uint8, n uint64, size uint8) {
 	d := n * uint64(size)
@@ -29,21 +37,21 @@ func (c *CPU) repeat(in *decode.Inst, step func(c *CPU, in *decode.Inst, max uin
 		_, ok := step(c, in, 1)
 		return ok
 	}
-	done := uint64(0)
+	done, max := uint64(0), c.maxElements()
 	for {
 		n := c.countReg(in.ASize)
 		if n == 0 {
 			return true
 		}
-		if done >= maxRep {
+		if done >= max {
 			c.stop = stopRestart
 			return false
 		}
-		k, ok := step(c, in, min(n, maxRep-done))
-		c.setReg(x86.RCX, in.ASize, n-k)
-		if !ok {
+		k, ok := step(c, in, min(n, max-done))
+		if !ok { // nothing was done: a 32-bit count does not lose its upper half
 			return false
 		}
+		c.setReg(x86.RCX, in.ASize, n-k)
 		done += k
 	}
 }
@@ -184,21 +192,21 @@ func (c *CPU) compareStrings(in *decode.Inst, step func(c *CPU, in *decode.Inst,
 		return ok
 	}
 	wantZ := in.Flags&decode.FlagRepz != 0
-	done := uint64(0)
+	done, max := uint64(0), c.maxElements()
 	for {
 		n := c.countReg(in.ASize)
 		if n == 0 {
 			return true
 		}
-		if done >= maxRep {
+		if done >= max {
 			c.stop = stopRestart
 			return false
 		}
-		k, ok := step(c, in, min(n, maxRep-done))
-		c.setReg(x86.RCX, in.ASize, n-k)
-		if !ok {
+		k, ok := step(c, in, min(n, max-done))
+		if !ok { // nothing was done: a 32-bit count does not lose its upper half
 			return false
 		}
+		c.setReg(x86.RCX, in.ASize, n-k)
 		if c.cond(4) != wantZ {
 			return true
 		}
@@ -354,12 +362,12 @@ func (c *CPU) repDone(in *decode.Inst) bool {
 
 func opIns(c *CPU, in *decode.Inst) bool {
 	size := ioSize(in)
+	port := uint16(c.regs[x86.RDX])
+	if !c.portAllowed(port, size) { // even if the count is zero
+		return false
+	}
 	if in.Flags&anyRep != 0 && c.countReg(in.ASize) == 0 {
 		return true
-	}
-	port := uint16(c.regs[x86.RDX])
-	if !c.portAllowed(port, size) {
-		return false
 	}
 	dst, ok := c.linear(x86.ES, c.cut(c.regs[x86.RDI], in.ASize), size, true)
 	if !ok || !c.probe(dst, size, accWrite) {
@@ -385,12 +393,12 @@ func opIns(c *CPU, in *decode.Inst) bool {
 
 func opOuts(c *CPU, in *decode.Inst) bool {
 	size := ioSize(in)
+	port := uint16(c.regs[x86.RDX])
+	if !c.portAllowed(port, size) { // even if the count is zero
+		return false
+	}
 	if in.Flags&anyRep != 0 && c.countReg(in.ASize) == 0 {
 		return true
-	}
-	port := uint16(c.regs[x86.RDX])
-	if !c.portAllowed(port, size) {
-		return false
 	}
 	src, ok := c.linear(in.Seg, c.cut(c.regs[x86.RSI], in.ASize), size, false)
 	if !ok {

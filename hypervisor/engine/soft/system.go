@@ -9,6 +9,9 @@ import (
 func (c *CPU) privileged() bool { return c.cpl == 0 || c.gp(0) }
 
 func opMovFromCR(c *CPU, in *decode.Inst) bool {
+	if !crExists(in.Reg) {
+		return c.ud()
+	}
 	if !c.privileged() {
 		return false
 	}
@@ -35,7 +38,13 @@ func opMovFromCR(c *CPU, in *decode.Inst) bool {
 	return true
 }
 
+// crExists: #UD for a register that does not exist comes before #GP for the privilege level.
+func crExists(n uint8) bool { return n == 0 || n >= 2 && n <= 4 || n == 8 }
+
 func opMovToCR(c *CPU, in *decode.Inst) bool {
+	if !crExists(in.Reg) {
+		return c.ud()
+	}
 	if !c.privileged() {
 		return false
 	}

@@ -30,7 +30,7 @@ func opX87(c *CPU, in *decode.Inst) bool {
 	if c.fx.FSW&fswES != 0 {
 		return c.raise(x86.VectorMF)
 	}
-	if !h(c, in) {
+	if c.fx.FCW&0x3f != 0x3f && isMem(in) && !c.x87Probe(in) || !h(c, in) {
 		return false
 	}
 	if control == x87Compute {
@@ -43,6 +43,22 @@ func opX87(c *CPU, in *decode.Inst) bool {
 	return true
 }
 
+// x87Stores gives the size of the operand of stores, by the low three bits of the opcode and ModRM.reg.
+var x87Stores = [64]uint8{
+	1<<3 | 2: 4, 1<<3 | 3: 4, 3<<3 | 1: 4, 3<<3 | 2: 4, 3<<3 | 3: 4, 3<<3 | 7: 10,
+	5<<3 | 1: 8, 5<<3 | 2: 8, 5<<3 | 3: 8, 7<<3 | 1: 2, 7<<3 | 2: 2, 7<<3 | 3: 2, 7<<3 | 6: 10, 7<<3 | 7: 8,
+}
+
+// x87Probe checks the operand of a store even though an unmasked exception may keep anything from being stored.
+func (c *CPU) x87Probe(in *decode.Inst) bool {
+	n := x87Stores[in.Opcode&7<<3|in.ModRM>>3&7]
+	if n == 0 {
+		return true
+	}
+	lin, ok := c.lin(in, n, true)
+	return ok && c.probe(lin, n, accWrite)
+}
+
 // x87Kind says what surrounds an x87 instruction.
 type x87Kind uint8
 
@@ -52,8 +68,16 @@ const (
 	x87NoWait
 )
 
-// x87Lookup finds the handler of an escape.
+// x87Lookup finds the handler of an escape. An undefined one waits for nothing: #UD comes before #MF.
 func x87Lookup(in *decode.Inst) (handler, x87Kind) {
+	h, kind := x87Find(in)
+	if h == nil {
+		return opUndefined, x87NoWait
+	}
+	return h, kind
+}
+
+func x87Find(in *decode.Inst) (handler, x87Kind) {
 	row := in.Opcode&7<<3 | in.ModRM>>3&7
 	if isMem(in) {
 		e := &x87Mem[row]
@@ -63,6 +87,17 @@ func x87Lookup(in *decode.Inst) (handler, x87Kind) {
 	case 0xd9:
 		if row >= 1<<3|4 {
 			return x87D9[in.ModRM&31], x87Compute
+		}
+		if row == 1<<3|2 && in.ModRM != 0xd0 { // FNOP
+			return nil, x87NoWait
+		}
+	case 0xda:
+		if row == 2<<3|5 && in.ModRM != 0xe9 { // FUCOMPP
+			return nil, x87NoWait
+		}
+	case 0xde:
+		if row == 6<<3|3 && in.ModRM != 0xd9 { // FCOMPP
+			return nil, x87NoWait
 		}
 	case 0xdb:
 		if row == 3<<3|4 {
@@ -82,13 +117,10 @@ type x87Entry struct {
 	kind x87Kind
 }
 
-// x87Mem is indexed by the low three bits of the opcode and ModRM.reg.
+// x87Mem is indexed by the low three bits of the opcode and ModRM.reg. In all tables nil is an undefined instruction.
 var x87Mem = buildX87Mem()
 
 func buildX87Mem() (t [64]x87Entry) {
-	for i := range t {
-		t[i].h = opUndefined
-	}
 	for op := uint8(0); op < 8; op++ {
 		t[0<<3|op].h = arithMem(op, loadF32)
 		t[2<<3|op].h = arithMem(op, loadI32)
@@ -130,9 +162,6 @@ func buildX87Mem() (t [64]x87Entry) {
 var x87Reg = buildX87Reg()
 
 func buildX87Reg() (t [64]handler) {
-	for i := range t {
-		t[i] = opUndefined
-	}
 	for op := uint8(0); op < 8; op++ {
 		t[0<<3|op] = arithReg(op, false, false)
 		if op == 2 || op == 3 {
@@ -163,13 +192,13 @@ func buildX87Reg() (t [64]handler) {
 
 // x87D9 holds D9 E0 to D9 FF, x87DBE DB E0 to DB E7.
 var x87D9 = [32]handler{
-	fchs, fabs, opUndefined, opUndefined, ftst, fxam, opUndefined, opUndefined,
-	fldConst(0), fldConst(1), fldConst(2), fldConst(3), fldConst(4), fldConst(5), fldConst(6), opUndefined,
+	fchs, fabs, nil, nil, ftst, fxam, nil, nil,
+	fldConst(0), fldConst(1), fldConst(2), fldConst(3), fldConst(4), fldConst(5), fldConst(6), nil,
 	f2xm1, fyl2x, fptan, fpatan, fxtract, fprem(true), fdecstp, fincstp,
 	fprem(false), fyl2xp1, fsqrt, fsincos, frndint, fscale, fsin, fcos,
 }
 
 var x87DBE = [8]x87Entry{
 	{fnop, x87NoWait}, {fnop, x87NoWait}, {fnclex, x87NoWait}, {fninit, x87NoWait}, // FNENI, FNDISI, FNCLEX, FNINIT
-	{fnop, x87NoWait}, {opUndefined, x87Compute}, {opUndefined, x87Compute}, {opUndefined, x87Compute}, // FNSETPM
+	{fnop, x87NoWait}, {}, {}, {}, // FNSETPM
 }

@@ -142,18 +142,12 @@ func (f *FPU) relate(b num, empty, quiet bool) (o softfloat.Order, ok bool) {
 }
 
 func fcompp(c *CPU, in *decode.Inst) bool {
-	if in.ModRM != 0xd9 {
-		return c.ud()
-	}
 	f := &c.fx
 	f.compare(f.st(1), f.empty(0) || f.empty(1), false, 2)
 	return true
 }
 
 func fucompp(c *CPU, in *decode.Inst) bool {
-	if in.ModRM != 0xe9 {
-		return c.ud()
-	}
 	f := &c.fx
 	f.compare(f.st(1), f.empty(0) || f.empty(1), true, 2)
 	return true

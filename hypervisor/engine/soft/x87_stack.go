@@ -116,8 +116,8 @@ func (f *FPU) pushNum(e *softfloat.Env, n num) {
 
 func fnop(c *CPU, in *decode.Inst) bool { return true }
 
-// fnopReg is D9 D0; its neighbours are undefined.
-func fnopReg(c *CPU, in *decode.Inst) bool { return in.ModRM == 0xd0 || c.ud() }
+// fnopReg is FNOP, D9 D0.
+func fnopReg(c *CPU, in *decode.Inst) bool { return true }
 
 func fldReg(c *CPU, in *decode.Inst) bool {
 	f := &c.fx

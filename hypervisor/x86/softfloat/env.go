@@ -168,6 +168,9 @@ func (e *Env) round(neg bool, exp int32, hi, lo uint64, f *Format, prec uint) Nu
 	}
 	e.RoundedUp = up
 	switch {
+	case x < f.emin && !e.X87 && e.Masks&FlagUnderflow == 0:
+		// SSE gives no result then, and is inexact if it would be with an exponent without bounds.
+		e.Flags |= FlagUnderflow
 	case x < f.emin:
 		if e.Masks&FlagUnderflow != 0 || !e.X87 || f != F80 {
 			return e.tiny(neg, exp, hi, lo, f, prec)
