@@ -194,7 +194,8 @@ func (a *Arena) assemble() {
 	e = &emitter{a.tram, arenaEntry}
 	e.rel(stHostSP, rsp, 0x48, 0x89)
 	e.rel(stGS, 0, 0x48, 0x8b)
-	e.bytes(0xf3, 0x48, 0x0f, 0xae, 0xd8) // wrgsbase rax
+	e.bytes(0xf3, 0x48, 0x0f, 0xae, 0xd8)       // wrgsbase rax
+	e.bytes(0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0) // xor eax, eax; mov ds, eax; mov es, eax
 	e.rel(stFX, 1, 0x48, 0x0f, 0xae)
 	for r := byte(0); r < 16; r++ {
 		if r != rsp {
@@ -223,6 +224,10 @@ func (a *Arena) handler() {
 	e := &emitter{a.tram, arenaHandler}
 	e.bytes(0x48, 0x8b, 0x82) // mov rax, [rdx+gregs+rip]
 	e.imm32(ucontextGregs + 8*gregRIP)
+	e.bytes(0x48, 0x3d) // cmp rax, 0x10000: a jump of 16 bits leads there
+	e.imm32(0x10000)
+	e.bytes(0x72, 0) // jb ours
+	low := e.at
 	e.bytes(0x48, 0x2d) // sub rax, base
 	e.imm32(ArenaBase)
 	e.bytes(0x48, 0x3d) // cmp rax, size
@@ -238,7 +243,9 @@ func (a *Arena) handler() {
 	e.bytes(0x89, 0xf8) // mov eax, edi
 	e.rel(stOld, 1, 0x48, 0x8d)
 	e.bytes(0xff, 0x24, 0xc1) // jmp [rcx+rax*8]
-	a.tram[first-1], a.tram[second-1] = byte(e.at-first), byte(e.at-second)
+	for _, j := range []int{low, first, second} {
+		a.tram[j-1] = byte(e.at - j)
+	}
 	e.bytes(0x6a, 2, 0x9d, 0xfc) // push $2; popf; cld
 	e.bytes(0x48, 0x8d, 0x72, ucontextGregs)
 	e.rel(stGregs, 7, 0x48, 0x8d)
