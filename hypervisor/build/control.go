@@ -57,9 +57,15 @@ func (m *Machine) mark(name string) {
 func (m *Machine) Pause() error {
 	m.mu.Lock()
 	m.paused = true
+	running := m.started
 	m.mu.Unlock()
 	for _, l := range m.loops {
 		l.Pause(true)
+	}
+	for _, l := range m.loops {
+		if running {
+			l.AwaitPause()
+		}
 	}
 	return nil
 }

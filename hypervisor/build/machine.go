@@ -180,7 +180,7 @@ func (m *Machine) makeVCPUs() error {
 		m.loops = append(m.loops, l)
 	}
 	if m.sched != nil {
-		m.sched.Loops = m.loops
+		m.sched.Own(m.loops)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ type Loop struct {
 	exit   engine.Exit
 	wake   chan struct{}
 	stop   atomic.Bool
-	paused atomic.Bool
+	pauses atomic.Uint64 // odd while paused
 	idle   bool // HLT or block: wait for an event
 	poll   bool // waiting in SCHEDOP_poll
 	again  bool // a hypercall has work left
@@ -66,6 +66,9 @@ type Loop struct {
 	insns  atomic.Uint64
 
 	mu      sync.Mutex
+	parked  sync.Cond // standing or over have changed
+	stands  uint64    // the value of pauses at which the vCPU was last seen to stand still
+	over    bool      // nobody will call Step again
 	start   *x86.State // to load before running; guarded by mu
 	startUp bool
 	initReq bool // INIT received: wait for SIPI
@@ -85,6 +88,7 @@ func New(id int, eng engine.VCPU, d *domain.Domain, l *apic.LAPIC, p Platform, t
 	lp.V.Kick = lp.Kick
 	lp.V.Start = lp.Start
 	lp.msrs.reset()
+	lp.parked.L = &lp.mu
 	lp.idle = true
 	return lp
 }
@@ -115,10 +119,47 @@ func (l *Loop) Stop() {
 	l.Kick()
 }
 
-// Pause makes Step answer Waiting until Unpause. Any goroutine.
+// Pause makes Step answer Waiting until it is called with false. Any goroutine.
 func (l *Loop) Pause(on bool) {
-	l.paused.Store(on)
+	for {
+		n := l.pauses.Load()
+		if n&1 == 1 == on {
+			break
+		}
+		if l.pauses.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	l.mu.Lock() // so that nobody misses it between looking and waiting
+	l.parked.Broadcast()
+	l.mu.Unlock()
 	l.Kick()
+}
+
+// AwaitPause returns once the vCPU stands still, or goes on because it was unpaused. The loop must be driven by Run or a Scheduler, whose
+// end counts as well.
+func (l *Loop) AwaitPause() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n := l.pauses.Load(); n&1 == 1 && l.stands != n && !l.over && n == l.pauses.Load(); {
+		l.parked.Wait()
+	}
+}
+
+// park tells those who wait that the vCPU stands still because of pause n.
+func (l *Loop) park(n uint64) {
+	l.mu.Lock()
+	l.stands = n
+	l.mu.Unlock()
+	l.parked.Broadcast()
+}
+
+// finish tells them that Step will not be called again.
+func (l *Loop) finish() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.parked.Broadcast()
 }
 
 // State words of Loop.State.
@@ -151,6 +192,7 @@ func (l *Loop) virt(va uint64, p []byte, write bool) error {
 func (l *Loop) Run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer l.finish()
 	l.begin()
 	timer := time.AfterFunc(time.Hour, l.Kick)
 	timer.Stop()
@@ -214,8 +256,9 @@ func (l *Loop) Step() Status {
 		l.state.Store(StateDown)
 		return Ended
 	}
-	if l.paused.Load() {
+	if n := l.pauses.Load(); n&1 == 1 {
 		l.state.Store(StateRunnable)
+		l.park(n)
 		return Waiting
 	}
 	if !l.requests() {

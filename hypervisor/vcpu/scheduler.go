@@ -77,16 +77,25 @@ func (s *Scheduler) advance() {
 	s.last = n
 }
 
+// Own gives the scheduler the loops that Run drives. Call it before anything else may Kick them.
+func (s *Scheduler) Own(loops []*Loop) {
+	s.Loops = loops
+	for _, l := range loops {
+		l.after, l.outside = s.advance, s.Kick
+	}
+}
+
 // Run drives all vCPUs until the domain ends. The thread's CPU time is booked on the first.
 func (s *Scheduler) Run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s.Loops[0].begin()
 	defer s.Loops[0].account()
-	for _, l := range s.Loops {
-		l.after = s.advance
-		l.outside = s.Kick
-	}
+	defer func() {
+		for _, l := range s.Loops {
+			l.finish()
+		}
+	}()
 	for {
 		ended, waiting := 0, 0
 		for _, l := range s.Loops {
@@ -139,7 +148,9 @@ func (s *Scheduler) turn(l *Loop) Status {
 func (s *Scheduler) idle() {
 	next := domain.Never
 	for _, l := range s.Loops {
-		next = min(next, l.Deadline())
+		if l.pauses.Load()&1 == 0 { // time stands still for a paused domain
+			next = min(next, l.Deadline())
+		}
 	}
 	if next == domain.Never {
 		<-s.wake
