@@ -11,6 +11,14 @@ import (
 	"gozen/hypervisor/x86/decode"
 )
 
+// Outcome is what a run of a case from one state gave.
+type Outcome struct {
+	Hot, Single, Host native.Context
+	Differences       []string
+	Steps             uint64 // instructions executed, with one that faulted
+	Skipped           string // why the host did not run it
+}
+
 // Mask says what of two results is not to be compared.
 type Mask struct {
 	Flags   uint64   // of RFLAGS

@@ -25,14 +25,6 @@ type Runner struct {
 	runs  uint64
 }
 
-// Outcome is what a run of a case from one state gave.
-type Outcome struct {
-	Hot, Single, Host native.Context
-	Differences       []string
-	Steps             uint64 // instructions executed, with one that faulted
-	Skipped           string // why the host did not run it
-}
-
 // NewRunner makes a runner; its goroutine is locked to its thread.
 func NewRunner(seed uint64) (*Runner, error) {
 	runtime.LockOSThread()
@@ -54,14 +46,6 @@ func (r *Runner) Place(c *Case) {
 	r.start, r.size = c.Start, len(c.Code)
 	r.Guest.SetCode(c.Start, c.Code)
 	copy(r.Arena.Code()[c.Start:], c.Code)
-}
-
-// Memory fills m with the memory of a state.
-func (g *Generator) Memory(st *State, m []byte) {
-	copy(m, g.pool[st.Pool:st.Pool+MemSize])
-	for _, p := range st.Patches {
-		copy(m[p.At:], p.Data)
-	}
 }
 
 // Run runs the placed case from one of its states. o is overwritten.

@@ -279,3 +279,11 @@ func (g *Generator) operands(in *Instr, st *State, ea uint64) {
 		}
 	}
 }
+
+// Memory fills m with the memory of a state.
+func (g *Generator) Memory(st *State, m []byte) {
+	copy(m, g.pool[st.Pool:st.Pool+MemSize])
+	for _, p := range st.Patches {
+		copy(m[p.At:], p.Data)
+	}
+}
