@@ -8,5 +8,9 @@ import (
 
 // newMachine builds the domain, paused.
 func newMachine(cfg config.Domain, opts control.Options) (control.Machine, error) {
-	return build.New(cfg, opts)
+	m, err := build.New(cfg, opts)
+	if err != nil {
+		return nil, err // not a nil *Machine in an interface
+	}
+	return m, nil
 }

@@ -434,6 +434,10 @@ func (l *Loop) handle() {
 		r[x86.RAX], r[x86.RBX], r[x86.RCX], r[x86.RDX] = uint64(a), uint64(b), uint64(c), uint64(d)
 	case engine.ExitHLT:
 		l.idle = true
+		if !e.Interruptible {
+			// Nothing but INIT can wake it: the vCPU is down, and the last one powers the domain off (Xen hvm_hlt).
+			l.V.Down()
+		}
 	case engine.ExitShutdown:
 		l.plat.TripleFault(l.ID)
 	case engine.ExitInternal:
