@@ -90,11 +90,18 @@ func (m *Machine) Unpause() error {
 		go func() { defer m.running.Done(); m.guard(0, m.sched.Run) }()
 		return nil
 	}
-	for i, l := range m.loops {
+	for i := range m.loops {
 		m.running.Add(1)
-		go func() { defer m.running.Done(); m.guard(i, l.Run) }()
+		go func() { defer m.running.Done(); m.guard(i, func() { m.drive(i) }) }()
 	}
 	return nil
+}
+
+// drive runs a vCPU to the domain's end.
+func (m *Machine) drive(id int) {
+	if err := m.loops[id].Run(); err != nil {
+		m.Crashed(id, err.Error())
+	}
 }
 
 // guard runs f; a panic is our bug: it crashes this domain and nothing else.

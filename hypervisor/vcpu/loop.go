@@ -53,12 +53,11 @@ type Loop struct {
 	plat   Platform
 	timed  engine.Timed // nil unless the engine counts instructions
 	exit   engine.Exit
-	wake   chan struct{}
 	stop   atomic.Bool
 	pauses atomic.Uint64 // odd while paused
-	idle   bool // HLT or block: wait for an event
-	poll   bool // waiting in SCHEDOP_poll
-	again  bool // a hypercall has work left
+	idle   bool          // HLT or block: wait for an event
+	poll   bool          // waiting in SCHEDOP_poll
+	again  bool          // a hypercall has work left
 	tsc    func() uint64
 	tid    atomic.Int32 // of the thread that runs the vCPU; 0 before and after
 	busy   atomic.Int64 // nanoseconds of CPU time, once the thread has ended
@@ -66,9 +65,10 @@ type Loop struct {
 	insns  atomic.Uint64
 
 	mu      sync.Mutex
-	parked  sync.Cond // standing or over have changed
-	stands  uint64    // the value of pauses at which the vCPU was last seen to stand still
-	over    bool      // nobody will call Step again
+	sleeper *waiter    // of the thread under way
+	parked  sync.Cond  // standing or over have changed
+	stands  uint64     // the value of pauses at which the vCPU was last seen to stand still
+	over    bool       // nobody will call Step again
 	start   *x86.State // to load before running; guarded by mu
 	startUp bool
 	initReq bool // INIT received: wait for SIPI
@@ -77,12 +77,12 @@ type Loop struct {
 	msrs keptMSRs
 
 	after   func() // called when the engine has returned, before the exit is handled
-	outside func() // told of kicks, in place of the thread's own wake-up
+	outside func() // guarded by mu: told of kicks when there is no thread of its own; must not block
 }
 
 // New makes a loop and connects it to its domain vCPU. tsc gives the guest's time-stamp counter.
 func New(id int, eng engine.VCPU, d *domain.Domain, l *apic.LAPIC, p Platform, tsc func() uint64) *Loop {
-	lp := &Loop{ID: id, Eng: eng, Dom: d, V: d.VCPUs[id], APIC: l, plat: p, wake: make(chan struct{}, 1), tsc: tsc, sipi: -1}
+	lp := &Loop{ID: id, Eng: eng, Dom: d, V: d.VCPUs[id], APIC: l, plat: p, tsc: tsc, sipi: -1}
 	lp.timed, _ = eng.(engine.Timed)
 	lp.V.Virt = lp
 	lp.V.Kick = lp.Kick
@@ -96,12 +96,13 @@ func New(id int, eng engine.VCPU, d *domain.Domain, l *apic.LAPIC, p Platform, t
 // Kick makes the loop look again soon. Any goroutine.
 func (l *Loop) Kick() {
 	l.Eng.Kick()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.outside != nil {
 		l.outside()
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	if l.sleeper != nil {
+		l.sleeper.kick()
 	}
 }
 
@@ -188,11 +189,15 @@ func (l *Loop) virt(va uint64, p []byte, write bool) error {
 	return paging.Copy(l.Dom.Memory, r, va, p, write)
 }
 
-// Run drives the vCPU on a thread of its own until the domain ends.
-func (l *Loop) Run() {
+// Run drives the vCPU on a thread of its own until the domain ends. An error means that it could not begin.
+func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer l.finish()
+	w, err := newWaiter()
+	if err != nil {
+		return err
+	}
+	l.setWaiter(w)
 	l.begin()
 	timer := time.AfterFunc(time.Hour, l.Kick)
 	timer.Stop()
@@ -202,32 +207,62 @@ func (l *Loop) Run() {
 		case Ended:
 			timer.Stop()
 			l.account()
-			return
+			l.setWaiter(nil)
+			w.close()
+			return nil
 		case Waiting:
-			if d := l.Deadline(); d != armed || d != domain.Never {
-				armed = arm(timer, d, l.V.Now())
-			}
-			<-l.wake
+			w.sleep(l.left())
 		default:
-			if d := l.Deadline(); d != armed {
-				armed = arm(timer, d, l.V.Now())
+			if l.timed != nil {
+				l.timed.SetLimit(l.limit())
+			} else if d := l.Deadline(); d != armed {
+				armed = d
+				arm(timer, l.left())
 			}
 		}
 	}
 }
 
-// arm sets the timer for a deadline in system time.
-func arm(t *time.Timer, deadline, now uint64) uint64 {
-	if deadline == domain.Never {
+func (l *Loop) setWaiter(w *waiter) {
+	l.mu.Lock()
+	l.sleeper = w
+	l.mu.Unlock()
+}
+
+// left gives the time to the next deadline, negative if there is none.
+func (l *Loop) left() time.Duration {
+	d := l.Deadline()
+	if d == domain.Never {
+		return -1
+	}
+	if now := l.V.Now(); d > now {
+		return time.Duration(min(d-now, uint64(time.Hour)))
+	}
+	return 0
+}
+
+// Instructions that an engine which counts them is let run before the clock is looked at: at most as many as it can
+// hardly do before the next deadline, so that timers need no second thread.
+const (
+	instructionsPerMicro = 250
+	minRun               = 2000
+)
+
+func (l *Loop) limit() uint64 {
+	d := l.left()
+	if d < 0 {
+		return 0
+	}
+	return l.Eng.Instructions() + max(uint64(d/time.Microsecond)*instructionsPerMicro, minRun)
+}
+
+// arm sets the timer that kicks an engine which does not count.
+func arm(t *time.Timer, left time.Duration) {
+	if left < 0 {
 		t.Stop()
-		return deadline
+		return
 	}
-	wait := time.Duration(0)
-	if deadline > now {
-		wait = time.Duration(min(deadline-now, uint64(time.Hour)))
-	}
-	t.Reset(wait)
-	return deadline
+	t.Reset(left)
 }
 
 // Deadline gives the system time of the next timer of this vCPU.

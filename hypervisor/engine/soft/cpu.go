@@ -131,6 +131,7 @@ func New(cfg Config) (*VM, error) {
 func (vm *VM) NewVCPU(id int) (engine.VCPU, error) {
 	c := &CPU{vm: vm, id: id, mem: vm.mem, handler: &handlers}
 	c.blocks.init()
+	c.emptyTLBs()
 	c.Reset()
 	vm.mu.Lock()
 	cpus := append(slices.Clone(vm.snapshot()), c)
@@ -250,4 +251,18 @@ func (c *CPU) random() uint64 {
 	c.rng ^= c.rng << 25
 	c.rng ^= c.rng >> 27
 	return c.rng * 0x2545f4914f6cdd1d
+}
+
+// emptyTLBs gives every entry of a new vCPU the tag that matches nothing.
+func (c *CPU) emptyTLBs() {
+	for t := range c.tlbs {
+		for i := range c.tlbs[t].e {
+			c.tlbs[t].e[i].r, c.tlbs[t].e[i].w = noTag, noTag
+		}
+	}
+	for t := range c.itlbs {
+		for i := range c.itlbs[t].e {
+			c.itlbs[t].e[i].tag = noTag
+		}
+	}
 }

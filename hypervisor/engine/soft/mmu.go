@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"gozen/hypervisor/engine"
@@ -201,6 +202,8 @@ func (c *CPU) fill(lin uint64, acc access) (guestmem.GPA, bool) {
 		e.info |= infoLarge
 		c.large = true
 	}
+	i := lin >> 12 & (tlbSize - 1)
+	c.dtlb.used[e.info&infoGlobal][i>>6] |= 1 << (i & 63)
 	if writable && !c.vm.code.has(x.gpa.GFN()) {
 		e.w = lin &^ pageMask
 	}
@@ -255,29 +258,45 @@ func (c *CPU) fetchPage(lin uint64) (*instEntry, bool) {
 		e.info |= infoLarge
 		c.large = true
 	}
+	i := lin >> 12 & (itlbSize - 1)
+	c.itlbs[user].used[e.info&infoGlobal][i>>6] |= 1 << (i & 63)
 	return e, true
 }
 
 // flushTLB forgets translations: all, or all that are not global.
 func (c *CPU) flushTLB(global bool) {
+	kinds := 1
+	if global {
+		kinds = 2
+		c.large = false
+	}
 	for t := range c.tlbs {
-		es := &c.tlbs[t].e
-		for i := range es {
-			if global || es[i].info&infoGlobal == 0 {
-				es[i].r, es[i].w = noTag, noTag
+		tlb := &c.tlbs[t]
+		for k := range kinds {
+			for w, bitmap := range tlb.used[k] {
+				for ; bitmap != 0; bitmap &= bitmap - 1 {
+					e := &tlb.e[w<<6|bits.TrailingZeros64(bitmap)]
+					if global || e.info&infoGlobal == 0 {
+						e.r, e.w = noTag, noTag
+					}
+				}
+				tlb.used[k][w] = 0
 			}
 		}
 	}
 	for t := range c.itlbs {
-		es := &c.itlbs[t].e
-		for i := range es {
-			if global || es[i].info&infoGlobal == 0 {
-				es[i].tag = noTag
+		tlb := &c.itlbs[t]
+		for k := range kinds {
+			for w, bitmap := range tlb.used[k] {
+				for ; bitmap != 0; bitmap &= bitmap - 1 {
+					e := &tlb.e[w<<6|bits.TrailingZeros64(bitmap)]
+					if global || e.info&infoGlobal == 0 {
+						e.tag = noTag
+					}
+				}
+				tlb.used[k][w] = 0
 			}
 		}
-	}
-	if global {
-		c.large = false
 	}
 	c.gen++
 }

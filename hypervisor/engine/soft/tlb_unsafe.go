@@ -29,8 +29,12 @@ const (
 	infoWatched = 4
 )
 
-// dataTLB is direct-mapped by the low bits of the page number.
-type dataTLB struct{ e [tlbSize]tlbEntry }
+// dataTLB is direct-mapped by the low bits of the page number. used says which entries may hold something, so that a flush need not look at
+// all: [0] those of one address space, [1] the global ones. An entry whose bit is clear is empty or noted in the other.
+type dataTLB struct {
+	e    [tlbSize]tlbEntry
+	used [2][tlbSize / 64]uint64
+}
 
 type instEntry struct {
 	tag  uint64
@@ -40,7 +44,10 @@ type instEntry struct {
 
 const itlbSize = 256
 
-type instTLB struct{ e [itlbSize]instEntry }
+type instTLB struct {
+	e    [itlbSize]instEntry
+	used [2][itlbSize / 64]uint64
+}
 
 func (c *CPU) entry(lin uint64) *tlbEntry { return &c.dtlb.e[lin>>12&(tlbSize-1)] }
 
