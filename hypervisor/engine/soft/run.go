@@ -167,6 +167,10 @@ func (c *CPU) step() bool {
 	c.flags &^= x86.FlagRF & -b2u(in.Op != decode.IRET)
 	c.answer.reset()
 	c.single = false
+	switch in.Op {
+	case decode.INT, decode.INT3, decode.INT1, decode.INTO:
+		tf = tf && c.flags&x86.FlagTF != 0 // delivery has cleared it: no #DB (SDM 3B 17.3.1.4)
+	}
 	return c.singleStepTrap(tf)
 }
 
@@ -226,7 +230,7 @@ func (c *CPU) stackAccess(in *decode.Inst, f x86.Fault) bool {
 	switch in.Op {
 	case decode.PUSH, decode.POP, decode.CALL, decode.CALLI, decode.RET, decode.PUSHF, decode.POPF, decode.LEAVE, decode.ENTER,
 		decode.IRET, decode.RETF, decode.PUSHS, decode.POPS:
-		return in.Flags&decode.FlagMem == 0 || !canonical(c.regs[x86.RSP])
+		return in.Flags&decode.FlagMem == 0 || !canonical(c.regs[x86.RSP]) || in.Seg == x86.SS
 	}
 	return in.Flags&decode.FlagMem != 0 && in.Seg == x86.SS
 }

@@ -41,7 +41,7 @@ func (c *CPU) sseRaise(e *softfloat.Env) bool {
 	if open&softfloat.FlagsPre != 0 {
 		flags &= softfloat.FlagsPre
 	}
-	c.fx.MXCSR |= uint32(flags)
+	c.fx.MXCSR |= uint32(flags | e.Done)
 	if open == 0 {
 		return true
 	}

@@ -64,8 +64,24 @@ func dpps(e *softfloat.Env, a, b vec, imm uint8) (r vec) {
 			p[i] = op32(laneMul, e, lane32(a, i), lane32(b, i))
 		}
 	}
-	sum := op32(laneAdd, e, op32(laneAdd, e, p[0], p[1]), op32(laneAdd, e, p[2], p[3]))
+	if unmasked(e) {
+		return r
+	}
+	lo, hi := op32(laneAdd, e, p[0], p[1]), op32(laneAdd, e, p[2], p[3])
+	if unmasked(e) {
+		return r
+	}
+	sum := op32(laneAdd, e, lo, hi)
 	return blend(vec{}, vec{sum | sum<<32, sum | sum<<32}, 32, uint(imm&15))
+}
+
+// unmasked ends a stage of a dot product: it reports an exception that keeps the next stage from being computed.
+func unmasked(e *softfloat.Env) bool {
+	if e.Flags&^e.Masks != 0 {
+		return true
+	}
+	e.Done, e.Flags = e.Done|e.Flags, 0
+	return false
 }
 
 func dppd(e *softfloat.Env, a, b vec, imm uint8) (r vec) {
@@ -74,6 +90,9 @@ func dppd(e *softfloat.Env, a, b vec, imm uint8) (r vec) {
 		if imm>>(4+i)&1 != 0 {
 			p[i] = op64(laneMul, e, a[i], b[i])
 		}
+	}
+	if unmasked(e) {
+		return r
 	}
 	sum := op64(laneAdd, e, p[0], p[1])
 	return blend(vec{}, vec{sum, sum}, 64, uint(imm&3))

@@ -35,6 +35,7 @@ type Env struct {
 	Prec uint8 // x87 precision control: bits of the significand, 24, 53 or 64
 
 	Flags     uint8 // raised so far
+	Done      uint8 // raised by the finished stages of a compound operation
 	RoundedUp bool  // the last rounding increased the magnitude (C1)
 }
 
@@ -181,6 +182,8 @@ func (e *Env) round(neg bool, exp int32, hi, lo uint64, f *Format, prec uint) Nu
 			e.RoundedUp = false
 			return Num{Neg: neg}
 		}
+	case x > f.emax && !e.X87 && e.Masks&FlagOverflow == 0:
+		e.Flags |= FlagOverflow
 	case x > f.emax:
 		if e.Masks&FlagOverflow != 0 || !e.X87 || f != F80 {
 			return e.huge(neg, f, prec)

@@ -90,6 +90,8 @@ func (c *Case) Vendor(st *State, end *native.Context) string {
 	}
 	in := &c.Instrs[at].In
 	switch {
+	case in.Op == decode.UD && in.Len > 2 && c.Start+len(c.Code) == native.ArenaCodeSize:
+		return "UD0 and UD1 have no ModRM byte on AMD"
 	case end.Vector >= x86.VectorSS && end.Vector <= x86.VectorPF && (in.Op == decode.MASKMOVQ || in.Op == decode.MASKMOVDQU):
 		return "whether masked bytes fault is the processor's own"
 	case in.Op == decode.X87 && in.Opcode == 0xd9 && in.ModRM == 0xf0 && !inDomain(&st.Context.FX, 0x3fff):

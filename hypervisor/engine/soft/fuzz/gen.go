@@ -84,6 +84,7 @@ type Generator struct {
 	c      Case
 	blk    block
 	last   int
+	calm   bool // the branch being prepared gets an ordinary target
 }
 
 // block is what the generator has settled for the block it is making.

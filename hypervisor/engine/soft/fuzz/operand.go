@@ -60,8 +60,8 @@ func (g *Generator) harmless(in *Instr) bool {
 	case decode.MOVS_RM:
 		return d.Reg == 0 || d.Reg == 3 || d.Reg == 2 // ES, DS, SS
 	case decode.SHLD, decode.SHRD:
-		// Undefined result (SDM 2B SHLD).
-		return d.Size != 2 || d.Form == decode.FormRM_R_I && d.Imm&31 <= 16
+		// A greater count gives an undefined result (SDM 2B SHLD); prepare sees to CL.
+		return d.Size != 2 || d.Form == decode.FormRM_RCL || d.Imm&31 <= 16
 	}
 	return true
 }

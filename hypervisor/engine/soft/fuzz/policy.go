@@ -60,10 +60,12 @@ func exclude(e *decode.Encoding) string {
 		if e.Opsize {
 			return "66 with a near branch: ignored by Intel, 16 bits on AMD"
 		}
-	case decode.POPS, decode.PUSHS:
-		if e.Op == decode.POPS {
-			return "FS holds the Go runtime's thread pointer, and GS is not loaded alike by vendors"
+	case decode.MOVSXD:
+		if e.Opsize && e.Mem {
+			return "reads 4 bytes on AMD, 2 on Intel"
 		}
+	case decode.POPS:
+		return "FS holds the Go runtime's thread pointer, and GS is not loaded alike by vendors"
 	}
 	return ""
 }
@@ -94,6 +96,10 @@ func roleOf(e *decode.Encoding) role {
 		return branch
 	case decode.JMPI, decode.CALLI, decode.RET, decode.RETF, decode.IRET, decode.JMPFI, decode.CALLFI, decode.FXRSTOR, decode.MOVS_RM, decode.POPF:
 		return first
+	case decode.SHLD, decode.SHRD:
+		if e.Size == 2 && e.Form == decode.FormRM_RCL {
+			return first
+		}
 	case decode.FXSAVE:
 		return alone
 	case decode.RCPPS, decode.RCPSS, decode.RSQRTPS, decode.RSQRTSS:

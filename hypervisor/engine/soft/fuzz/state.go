@@ -147,7 +147,7 @@ func (g *Generator) target(in *Instr) uint64 {
 	}
 	a := native.ArenaCode + uint64(g.c.Start+off)
 	switch {
-	case g.pick(2):
+	case !g.calm && g.pick(2):
 		a ^= 1 << 60 // not canonical
 	case g.pick(2):
 		a = native.ArenaData + uint64(g.r.IntN(0x4000)) // not executable
@@ -159,6 +159,8 @@ func (g *Generator) target(in *Instr) uint64 {
 func (g *Generator) prepare(st *State) {
 	in := &g.c.Instrs[0]
 	c := &st.Context
+	// A branch with both a bad target and a bad stack: which is found first is the processor's own.
+	g.calm = branches(&in.In) && c.GPR[x86.RSP]-native.ArenaStack-0x100 >= native.ArenaStackSize-0x200
 	le := binary.LittleEndian
 	u64 := func(v ...uint64) (p []byte) {
 		for _, x := range v {
@@ -172,6 +174,10 @@ func (g *Generator) prepare(st *State) {
 	}
 	mem := in.In.Flags&decode.FlagMem != 0
 	switch in.In.Op {
+	case decode.SHLD, decode.SHRD:
+		if in.In.Form == decode.FormRM_RCL && in.In.Size == 2 {
+			c.GPR[x86.RCX] = c.GPR[x86.RCX]&^0x1f | uint64(g.r.IntN(17))
+		}
 	case decode.JMPI, decode.CALLI:
 		if !mem {
 			c.GPR[in.In.RM] = g.target(in)
@@ -215,6 +221,9 @@ func (g *Generator) prepare(st *State) {
 
 // selector gives one that a program on 64-bit Linux can load into ES, DS or SS, or can not.
 func (g *Generator) selector() uint16 {
+	if g.calm {
+		return 0x33
+	}
 	return [...]uint16{0x33, 0x33, 0x33, 0x2b, 0, 3, 0xfff3, 0x1007}[g.r.IntN(8)]
 }
 
