@@ -41,7 +41,7 @@ func (p *campaign) report() error {
 			covered++
 		}
 		least = min(least, n)
-		if n < p.o.least || p.o.list {
+		if n < p.o.least || n == 0 || p.o.list {
 			fmt.Printf("  %8d  %s\n", n, fuzz.Name(&p.forms[i].Encoding))
 		}
 	}
