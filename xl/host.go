@@ -25,7 +25,6 @@ type hostFacts struct {
 	coreOf     []int // core id by CPU
 	socketOf   []int
 	threads    int // hardware threads of a core
-	virtFlag   string
 	modelFlags map[string]bool
 }
 

@@ -21,8 +21,9 @@ type ConsoleConfig struct {
 	// Notify signals the guest's event channel. OnCorrupt, which may be nil, is told of a ring that no working guest makes.
 	Notify    func()
 	OnCorrupt func(error)
-	// Manual: no goroutine; the owner calls Poll.
-	Manual bool
+	// Wake, if set, makes the backend work without a goroutine of its own: Wake is called, from any goroutine, when the
+	// owner shall call Poll. It must not block.
+	Wake func()
 }
 
 // Console serves a guest's console ring (public/io/console.h).
@@ -44,7 +45,7 @@ type Console struct {
 func NewConsole(cfg ConsoleConfig) *Console {
 	in, out := ring.Console(cfg.Page)
 	c := &Console{cfg: cfg, in: in, out: out, room: make(chan struct{}, 1)}
-	c.worker = startWorker(c.step, cfg.Manual)
+	c.worker = startWorker(c.step, cfg.Wake)
 	c.Kick()
 	return c
 }

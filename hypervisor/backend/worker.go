@@ -16,11 +16,13 @@ type worker struct {
 	manual bool
 	due    atomic.Bool
 	step   func()
+	wake   func()
 }
 
-func startWorker(step func(), manual bool) *worker {
-	if manual {
-		w := &worker{manual: true, step: step}
+// startWorker starts the goroutine; with wake it starts none, and wake is called when Poll has something to do.
+func startWorker(step, wake func()) *worker {
+	if wake != nil {
+		w := &worker{manual: true, step: step, wake: wake}
 		w.due.Store(true)
 		return w
 	}
@@ -44,6 +46,7 @@ func startWorker(step func(), manual bool) *worker {
 func (w *worker) Kick() {
 	if w.manual {
 		w.due.Store(true)
+		w.wake()
 		return
 	}
 	select {

@@ -19,8 +19,9 @@ type XenstoreConfig struct {
 	// working guest makes.
 	Notify    func()
 	OnCorrupt func(error)
-	// Manual: no goroutine; the owner calls Poll.
-	Manual bool
+	// Wake, if set, makes the backend work without a goroutine of its own: Wake is called, from any goroutine, when the
+	// owner shall call Poll. It must not block.
+	Wake func()
 }
 
 // Xenstore serves a guest's xenstore ring (docs/misc/xenstore-ring.txt): it carries bytes between the ring and a
@@ -42,7 +43,7 @@ func NewXenstore(cfg XenstoreConfig) *Xenstore {
 	x.req, x.rsp = ring.Xenstore(cfg.Page)
 	cfg.Page.Store32(xen.XenstoreServerFeatures, xen.XENSTORE_SERVER_FEATURE_RECONNECTION|xen.XENSTORE_SERVER_FEATURE_ERROR)
 	started := make(chan struct{})
-	x.worker = startWorker(func() { <-started; x.step() }, cfg.Manual)
+	x.worker = startWorker(func() { <-started; x.step() }, cfg.Wake)
 	x.conn = cfg.Store.Connect(cfg.Domain, x.Kick)
 	close(started)
 	x.Kick()

@@ -185,6 +185,14 @@ func (m *Machine) makeVCPUs() error {
 	return nil
 }
 
+// pollWake gives what makes a deterministic run look at its backends, nil where they run by themselves.
+func (m *Machine) pollWake() func() {
+	if !m.cfg.Deterministic {
+		return nil
+	}
+	return m.sched.Kick
+}
+
 func (m *Machine) makeBackends() error {
 	m.store = xenstore.New(xenstore.Quota{})
 	conPage, err := m.mem.PageAt(pvh.ConsoleGFN)
@@ -209,7 +217,7 @@ func (m *Machine) makeBackends() error {
 		return func(err error) { m.dom.Crash(0, fmt.Sprintf("%s ring: %v", what, err), nil) }
 	}
 	con = backend.NewConsole(backend.ConsoleConfig{Page: conPage, Out: m.opts.ConsoleOut, Notify: func() { conPort.Notify() },
-		OnCorrupt: corrupt("console"), Manual: m.cfg.Deterministic})
+		OnCorrupt: corrupt("console"), Wake: m.pollWake()})
 	m.console = con
 	tty := ""
 	if pty, err := backend.OpenPTY(); err == nil {
@@ -224,7 +232,7 @@ func (m *Machine) makeBackends() error {
 		return err
 	}
 	be = backend.NewXenstore(backend.XenstoreConfig{Page: storePage, Store: m.store, Domain: m.dom.ID,
-		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore"), Manual: m.cfg.Deterministic})
+		Notify: func() { storePort.Notify() }, OnCorrupt: corrupt("xenstore"), Wake: m.pollWake()})
 	m.storeBE = be
 	if m.cfg.Deterministic {
 		m.sched.Devices = []func(){con.Poll, be.Poll}

@@ -34,9 +34,6 @@ const (
 	cc8  = 56 << 8
 )
 
-// ccSize gives the shift part of ccOp for an operand size in bytes.
-func ccSize(size uint8) uint32 { return uint32(64-8*uint32(size)) << 8 }
-
 func b2u(b bool) uint64 {
 	if b {
 		return 1

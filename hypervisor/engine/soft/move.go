@@ -64,8 +64,6 @@ func opLea(c *CPU, in *decode.Inst) bool {
 	return true
 }
 
-func opMovbe(c *CPU, in *decode.Inst) bool { return c.ud() }
-
 func opMovnti(c *CPU, in *decode.Inst) bool { return c.setRM(in, in.Size, c.reg(in.Reg, in.Size)) }
 
 func opSetcc(c *CPU, in *decode.Inst) bool { return c.setRM(in, 1, b2u(c.cond(in.Opcode))) }

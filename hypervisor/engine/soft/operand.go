@@ -1,9 +1,6 @@
 package soft
 
 import (
-	"unsafe"
-
-	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/x86"
 	"gozen/hypervisor/x86/decode"
 )
@@ -196,18 +193,6 @@ func (c *CPU) modify(in *decode.Inst, size uint8, lock bool, f func(c *CPU, old,
 	return old, c.store(lin, f(c, old, src), size)
 }
 
-func (c *CPU) modifyAtomic(p unsafe.Pointer, code uint64, size uint8, f func(c *CPU, old, src uint64) uint64, src uint64) uint64 {
-	for {
-		old := peek(p, size)
-		if cas(p, old, f(c, old, src), size) {
-			if code != 0 {
-				c.wroteCode(gpaOf(code), uint64(size))
-			}
-			return old
-		}
-	}
-}
-
 // trunc cuts v to size bytes.
 func trunc(v uint64, size uint8) uint64 {
 	return v << (64 - 8*size) >> (64 - 8*size)
@@ -218,6 +203,3 @@ func sext(v uint64, size uint8) uint64 {
 	sh := 64 - 8*size
 	return uint64(int64(v<<sh) >> sh)
 }
-
-// gpaOf takes the physical address out of atomicPtr's second result.
-func gpaOf(code uint64) guestmem.GPA { return guestmem.GPA(code &^ (1 << 63)) }

@@ -324,12 +324,23 @@ func pte(p *[guestmem.PageSize]byte, off uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&p[off&0xff8]))
 }
 
-// pte32 is pte for 4-byte entries of legacy paging.
-func pte32(p *[guestmem.PageSize]byte, off uint64) *uint32 {
-	return (*uint32)(unsafe.Pointer(&p[off&0xffc]))
-}
-
 // distance gives how far behind s's start d's start lies, in bytes.
 func distance(s, d []byte) int64 {
 	return int64(uintptr(unsafe.Pointer(&d[0])) - uintptr(unsafe.Pointer(&s[0])))
 }
+
+// modifyAtomic replaces size bytes at p by f of them; see modify.
+func (c *CPU) modifyAtomic(p unsafe.Pointer, code uint64, size uint8, f func(c *CPU, old, src uint64) uint64, src uint64) uint64 {
+	for {
+		old := peek(p, size)
+		if cas(p, old, f(c, old, src), size) {
+			if code != 0 {
+				c.wroteCode(gpaOf(code), uint64(size))
+			}
+			return old
+		}
+	}
+}
+
+// gpaOf takes the physical address out of atomicPtr's second result.
+func gpaOf(code uint64) guestmem.GPA { return guestmem.GPA(code &^ (1 << 63)) }
