@@ -54,7 +54,7 @@ func TestBoot_deterministic(t *testing.T) {
 		if n == 0 || n != first {
 			t.Errorf("%d instructions until it waits, %d the first time", n, first)
 		}
-		h.run("xl", "destroy", "same")
+		h.run("xl", "shutdown", "-w", "same") // it waits for the outside, and must hear of it
 		c.end()
 	}
 }
