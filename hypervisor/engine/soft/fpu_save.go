@@ -33,7 +33,7 @@ func (c *CPU) fxAddress(in *decode.Inst, write bool) (uint64, bool) {
 	if _, ok = c.linear(in.Seg, c.cut(c.ea(in)+496, in.ASize), 16, write); !ok {
 		return 0, false
 	}
-	if lin&15 != 0 {
+	if lin&15 != 0 && (!c.long || canonical(lin)) { // else it is the #GP or #SS of the address
 		return 0, c.gp(0)
 	}
 	return lin, c.probe(lin, 16, acc) && c.probe(c.wrap(lin+496), 16, acc)

@@ -85,8 +85,9 @@ func (c *CPU) translate(lin uint64, acc access, user, ac bool, x *xlat) bool {
 		return c.walk32(lin, acc, user, ac, x)
 	}
 	if !canonical(lin) {
-		c.nonCanonical = true
-		return c.gp(0)
+		c.gp(0)
+		c.nonCanonical, c.fault.Addr = true, lin
+		return false
 	}
 	table := c.cr3 & addrMask
 	prot := uint64(ptRW | ptUS)

@@ -171,6 +171,9 @@ func (c *CPU) step() bool {
 	case decode.INT, decode.INT3, decode.INT1, decode.INTO:
 		tf = tf && c.flags&x86.FlagTF != 0 // delivery has cleared it: no #DB (SDM 3B 17.3.1.4)
 	}
+	if c.movss {
+		return true // #DB waits for the instruction behind (SDM 3A 6.8.3)
+	}
 	return c.singleStepTrap(tf)
 }
 
@@ -230,7 +233,10 @@ func (c *CPU) stackAccess(in *decode.Inst, f x86.Fault) bool {
 	switch in.Op {
 	case decode.PUSH, decode.POP, decode.CALL, decode.CALLI, decode.RET, decode.PUSHF, decode.POPF, decode.LEAVE, decode.ENTER,
 		decode.IRET, decode.RETF, decode.PUSHS, decode.POPS:
-		return in.Flags&decode.FlagMem == 0 || !canonical(c.regs[x86.RSP]) || in.Seg == x86.SS
+		if in.Flags&decode.FlagMem == 0 || f.Addr-c.ea(in)-c.segBase[in.Seg] >= 8 {
+			return true // not the memory operand
+		}
+		return in.Seg == x86.SS
 	}
 	return in.Flags&decode.FlagMem != 0 && in.Seg == x86.SS
 }

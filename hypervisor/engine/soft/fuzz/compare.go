@@ -25,7 +25,7 @@ type Mask struct {
 	Memory  [][2]int // ranges, from and length
 	FSW     uint16   // of the x87 status word
 	Approx  bool     // ST(0) and ST(1) may differ in their last bits
-	Address bool     // of a page fault
+	Address bool     // of a page fault, and whether its page is present
 	Lanes   uint8    // XMM registers hold estimates: size of a lane, or 0
 }
 
@@ -166,6 +166,9 @@ func Compare(a, b *native.Context, ma, mb []byte, m *Mask) (out []string) {
 	} else if a.Vector != native.NoFault {
 		ea, eb := a.Error, b.Error
 		if a.Vector == x86.VectorPF && a.CR2 >= taskSize {
+			ea, eb = ea|x86.PFPresent, eb|x86.PFPresent
+		}
+		if m.Address { // it may be another page
 			ea, eb = ea|x86.PFPresent, eb|x86.PFPresent
 		}
 		if hasError(a.Vector) && ea != eb {

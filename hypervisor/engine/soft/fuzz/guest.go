@@ -112,7 +112,7 @@ func (g *Guest) tables() {
 	area(native.ArenaData, physData, native.ArenaDataSize, user|write|nx)
 	area(native.ArenaReadOnly, physData+native.ArenaReadOnly-native.ArenaData, 0x1000, user|nx)
 	area(native.ArenaStack, physStack, native.ArenaStackSize, user|write|nx)
-	g.put(physExitPT, physExit|user|1)
+	g.put(physExitPT+native.ArenaExit>>12&511*8, physExit|user|1)
 	g.put(physPML4+256*8, physHigh|3)
 	g.put(physHigh, physHighPD|3)
 	g.put(physHighPD, physKernPT|3)

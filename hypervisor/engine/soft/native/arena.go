@@ -15,8 +15,8 @@ const (
 	// One page of stack that can be read and written.
 	ArenaStack     = ArenaBase + 0x10000
 	ArenaStackSize = 0x1000
-	// ArenaExit is where code jumps to end: below it lies nothing that code may use.
-	ArenaExit = 0x30000000
+	// ArenaExit is where code jumps to end, an address that seldom comes up by chance: its contents are the arena's own.
+	ArenaExit = 0x2f5a7000
 )
 
 // NoFault is the Vector of a run that reached ArenaExit.
