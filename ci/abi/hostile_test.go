@@ -99,6 +99,13 @@ func TestHostile_crash(t *testing.T) {
 			jump(p, last)
 		}},
 		{"stack in a hole", "triple fault", true, func(p *abi.Prog) { p.MovI(asm.RSP, 0x50000000); p.Push(asm.RAX) }},
+		{"stack of an exception in device memory", "triple fault", true, func(p *abi.Prog) {
+			p.MapHigh()
+			p.IDT()
+			p.CountInterrupts(6, false)
+			p.MovI(asm.RSP, 0xfef00000)
+			p.Ud2()
+		}},
 		{"page tables in a hole", "triple fault", true, cr3(0xe0000000)},
 		{"page tables beyond memory", "triple fault", true, cr3(1 << 44)},
 		{"page tables of zeros", "triple fault", true, cr3(0x700000)},

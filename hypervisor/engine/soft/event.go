@@ -2,10 +2,14 @@ package soft
 
 import "gozen/hypervisor/x86"
 
+// maxNested bounds the exceptions that one delivery may lead to. Contributory ones end in a shutdown after three; an alignment check whose own
+// frame is not aligned would lead to itself for ever.
+const maxNested = 8
+
 // deliver takes an event through the IDT, with the double-fault rules of SDM 3A 6.15. false: shutdown.
-// c.rip is the address to be saved; fault tells that it is that of the faulting instruction.
+// c.rip is the address to be saved; fault tells that it is that of the faulting instruction. A stack in device memory is a shutdown too.
 func (c *CPU) deliver(ev injection, fault bool) bool {
-	for {
+	for range maxNested {
 		if ev.vector == x86.VectorPF && !ev.soft && !ev.external {
 			c.cr2 = ev.addr
 		}
@@ -13,8 +17,12 @@ func (c *CPU) deliver(ev injection, fault bool) bool {
 			c.halted = false
 			return true
 		}
-		next := c.fault
+		next, stop := c.fault, c.stop
 		c.stop = stopNone
+		if stop != stopFault { // the frame would go to device memory, which nothing could do half-way through a delivery
+			c.answer.reset()
+			return false
+		}
 		if ev.soft || ev.external {
 			ev = fromFault(next)
 			continue
@@ -30,6 +38,7 @@ func (c *CPU) deliver(ev injection, fault bool) bool {
 		}
 		fault = true
 	}
+	return false
 }
 
 func fromFault(f x86.Fault) injection {
