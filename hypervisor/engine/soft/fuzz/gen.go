@@ -34,6 +34,7 @@ type Patch struct {
 // Case is a piece of code and the states to run it from.
 type Case struct {
 	Instrs []Instr
+	End    int    // offset of the final jump from the start
 	Start  int    // offset of the code in the arena's code area
 	Code   []byte // with the jump to the exit page, cut at the end of the area
 	States []State
@@ -293,6 +294,7 @@ func (g *Generator) layout() bool {
 		off += len(c.Instrs[i].Bytes)
 	}
 	total := off + 5
+	c.End = off
 	switch g.r.IntN(32) {
 	case 0, 1: // across the boundary between the pages
 		c.Start = 0x1000 - g.r.IntN(min(total, 0x1000))

@@ -215,6 +215,9 @@ func hasError(v int) bool { return v == 8 || v >= 10 && v <= 14 || v == 17 }
 // limit of as many makes the engine go through its handlers one instruction at a time.
 const maxSteps = 46
 
+// endless is the number of instructions that no case comes to.
+const endless = 1 << 20
+
 // kernelSteps is the number of the kernel's instructions in a run: load GS, write it, clear DS and ES, load RAX, FXRSTOR,
 // IRETQ, OUT. Those that end a run without
 // a fault, the jump to the exit page and the INT there, do not count either.
@@ -237,7 +240,7 @@ func (g *Guest) Run(c *native.Context, single bool) error {
 	r[x86.RSP] = kernelBase + kFrame
 	start := g.cpu.Instructions()
 	t := g.cpu.(engine.Timed)
-	if t.SetLimit(0); single {
+	if t.SetLimit(start + endless); single {
 		t.SetLimit(start + maxSteps)
 	}
 	if err := g.cpu.Run(&g.exit); err != nil {

@@ -57,6 +57,8 @@ func (g *Generator) harmless(in *Instr) bool {
 	switch d.Op {
 	case decode.INT:
 		return uint8(d.Imm) != vectorExit // the host's kernel takes it as a system call
+	case decode.CALLI:
+		return d.Flags&decode.FlagMem != 0 || d.RM != 4 // whether the target or the stack is at fault is the processor's own
 	case decode.MOVS_RM:
 		return d.Reg == 0 || d.Reg == 3 || d.Reg == 2 // ES, DS, SS
 	case decode.SHLD, decode.SHRD:

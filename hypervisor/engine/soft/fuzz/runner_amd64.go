@@ -76,7 +76,7 @@ func (r *Runner) Run(c *Case, st *State, o *Outcome) error {
 	if o.Steps != r.Guest.Steps {
 		o.Differences = append(o.Differences, "hot against single: another number of instructions")
 	}
-	if o.Skipped = stray(&o.Hot); o.Skipped != "" {
+	if o.Skipped = r.stray(&o.Hot); o.Skipped != "" {
 		return nil
 	}
 	copy(r.Arena.Data(), r.init[:native.ArenaDataSize])
@@ -102,7 +102,7 @@ func (r *Runner) HostMemory() (before, after []byte) { return r.init[:], r.host[
 func (r *Runner) Same() bool { return bytes.Equal(r.init[:], r.host[:]) }
 
 // stray says why code that ended so on the software CPU is not to run in this process: it would reach memory that the process may have mapped.
-func stray(c *native.Context) string {
+func (r *Runner) stray(c *native.Context) string {
 	if c.Vector == native.NoFault {
 		return ""
 	}
@@ -116,7 +116,7 @@ func stray(c *native.Context) string {
 	switch {
 	case a < 0x10000, a-native.ArenaBase < native.ArenaSize:
 		return ""
-	case a < 0x1f000000, a>>16 == native.ArenaExit>>16 || a>>16 == native.ArenaExit>>16-1, a>>36 == 0xc000000000>>36,
+	case a < 0x1f000000, a>>16 == native.ArenaExit>>16 || a>>16 == native.ArenaExit>>16-1, a>>36 == r.Arena.Heap()>>36,
 		a >= 0x7000_0000_0000 && a < 1<<47, a>>12 == 0xffffffffff600:
 		return "an address that the process may use"
 	}

@@ -141,7 +141,7 @@ func (st *State) patch(lin uint64, p []byte) bool {
 // target gives the address of the instruction that in is to branch to.
 func (g *Generator) target(in *Instr) uint64 {
 	i := in.Target
-	off := len(g.c.Code) - 5
+	off := g.c.End
 	if i < len(g.c.Instrs) {
 		off = g.c.Instrs[i].Off
 	}

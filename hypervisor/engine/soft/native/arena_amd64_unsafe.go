@@ -171,6 +171,9 @@ func fsgsbase() bool {
 	return false
 }
 
+// Heap gives the address of something in the Go heap, whose base is another one in each process.
+func (a *Arena) Heap() uint64 { return uint64(uintptr(unsafe.Pointer(a))) }
+
 // selectors gives the code and stack selectors of a 64-bit Linux program.
 func selectors() (cs, ss uint16) { return 0x33, 0x2b }
 
