@@ -164,7 +164,7 @@ func TestBuild_badFiles(t *testing.T) {
 // TestBuild_leavesNothing: domains that ran, in every way of ending, leave nothing behind.
 func TestBuild_leavesNothing(t *testing.T) {
 	guests := [][]byte{mustBuild(t, func(p *abi.Prog) {}), mustBuild(t, func(p *abi.Prog) { p.Ud2() }),
-		mustBuild(t, func(p *abi.Prog) { p.Forever(func() {}) }), mustBuild(t, func(p *abi.Prog) { p.Cli(); p.Hlt() })}
+		mustBuild(t, func(p *abi.Prog) { p.Forever(func() {}) }), mustBuild(t, func(p *abi.Prog) { p.Sti(); p.Forever(func() { p.Hlt() }) })}
 	round := func() {
 		for i, image := range guests {
 			for _, det := range []bool{false, true} {

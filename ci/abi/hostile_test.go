@@ -434,7 +434,7 @@ func TestHostile_endless(t *testing.T) {
 		guest func(p *abi.Prog)
 	}{
 		{"a loop", nil, func(p *abi.Prog) { p.Forever(func() {}) }},
-		{"a halt with interrupts off", nil, func(p *abi.Prog) { p.Cli(); p.Hlt() }},
+		{"a halt that nothing ends", nil, func(p *abi.Prog) { p.Sti(); p.Forever(func() { p.Hlt() }) }},
 		{"exceptions for ever", nil, faultForever},
 		{"REP LODS over 64 TiB", nil, repForever(0xf3, 0xac)},
 		{"REP SCAS over 64 TiB", nil, repForever(0xf3, 0xae)},

@@ -19,6 +19,7 @@ func otherRows() []row {
 		{name: "CPUID", opts: []option{vcpus(2)}, guest: leaves},
 		{name: "wall clock", guest: wallClock},
 		{name: "user mode", guest: userMode},
+		{name: "halt with interrupts off", guest: deadHalt},
 		{name: "start info", guest: startInfo},
 	}
 }
@@ -238,6 +239,15 @@ func userMode(p *abi.Prog) func(*guest) {
 	p.Store(8, p.Mem(result), asm.RAX)
 	p.Out8(0xb004, 0x34)
 	return func(g *guest) { g.fails("a hypercall from user mode", result, xen.EPERM) }
+}
+
+// deadHalt: the last vCPU that halts with interrupts off powers the domain off, as on Xen.
+func deadHalt(p *abi.Prog) func(*guest) {
+	p.Cli()
+	p.Hlt()
+	behind := p.Words(1)
+	p.Set(behind, 1)
+	return func(g *guest) { g.ok("went on behind the halt", behind) }
 }
 
 func startInfo(p *abi.Prog) func(*guest) {

@@ -123,8 +123,8 @@ func watchdog(p *abi.Prog) func(*guest) {
 	}
 	first, second, third := dog(0, 100), dog(0, 1), dog(0, 1)
 	stop, stopped, bad := dog(1, 0), dog(1, 5), dog(9, 1)
-	p.Cli()
-	p.Hlt()
+	p.Sti()
+	p.Forever(func() { p.Hlt() })
 	return func(g *guest) {
 		g.is("first watchdog", first, 1)
 		g.is("second watchdog", second, 2)

@@ -257,8 +257,8 @@ func (m *Machine) Stats() control.Stats {
 	s.Hypercalls = sorted(calls)
 	var events = map[string]uint64{}
 	for _, l := range m.loops {
-		events["upcall"] += l.Counts.Upcalls
-		events["interrupt"] += l.Counts.Interrupts
+		events["upcall"] += l.Counts.Upcalls.Load()
+		events["interrupt"] += l.Counts.Interrupts.Load()
 	}
 	s.Events = sorted(events)
 	m.mu.Lock()
@@ -268,7 +268,8 @@ func (m *Machine) Stats() control.Stats {
 }
 
 func countExits(out map[string]uint64, c *vcpu.Counts) {
-	for k, n := range c.Exits {
+	for k := range c.Exits {
+		n := c.Exits[k].Load()
 		switch engine.Kind(k) {
 		case engine.ExitIO, engine.ExitRDMSR, engine.ExitWRMSR, engine.ExitMMIO:
 		default:

@@ -367,9 +367,9 @@ func (l *Loop) injectPending() {
 	l.Eng.Inject(vec)
 	if fromAPIC {
 		l.APIC.Accept(vec)
-		l.Counts.Interrupts++
+		l.Counts.Interrupts.Add(1)
 	} else {
-		l.Counts.Upcalls++
+		l.Counts.Upcalls.Add(1)
 	}
 }
 
@@ -450,7 +450,7 @@ func (l *Loop) Deliver(c *apic.Command) {
 // handle decides the exit.
 func (l *Loop) handle() {
 	e := &l.exit
-	l.Counts.Exits[e.Kind]++
+	l.Counts.Exits[e.Kind].Add(1)
 	switch e.Kind {
 	case engine.ExitKick, engine.ExitWindow, engine.ExitNone:
 	case engine.ExitIO:
