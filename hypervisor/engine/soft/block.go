@@ -1,6 +1,8 @@
 package soft
 
 import (
+	"sync/atomic"
+
 	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/x86"
 	"gozen/hypervisor/x86/decode"
@@ -134,7 +136,7 @@ type jumpEntry struct {
 type jumpCache struct{ e [jcSize]jumpEntry }
 
 func (b *block) valid() bool {
-	return *b.verp == b.ver && (b.verp2 == nil || *b.verp2 == b.ver2)
+	return atomic.LoadUint32(b.verp) == b.ver && (b.verp2 == nil || atomic.LoadUint32(b.verp2) == b.ver2)
 }
 
 // lookup gives the block at linear address rip (c.rip relative to CS base is the caller's business), or nil with the fault recorded.

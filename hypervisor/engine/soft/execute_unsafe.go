@@ -2,6 +2,7 @@ package soft
 
 import (
 	"math/bits"
+	"sync/atomic"
 	"unsafe"
 
 	"gozen/hypervisor/x86"
@@ -802,7 +803,7 @@ func (c *CPU) execute() {
 		} else {
 			nb = blk.next[0]
 		}
-		if nb != nil && *nb.verp == nb.ver && !c.single {
+		if nb != nil && atomic.LoadUint32(nb.verp) == nb.ver && !c.single {
 			rip, blk = to, nb
 			continue
 		}
@@ -833,7 +834,7 @@ func (c *CPU) execute() {
 		rip = v
 		blk = nil
 		je = &c.jc.e[(rip^rip>>12)&(jcSize-1)]
-		if je.rip == rip && je.gen == c.gen && *je.blk.verp == je.blk.ver && !c.single {
+		if je.rip == rip && je.gen == c.gen && atomic.LoadUint32(je.blk.verp) == je.blk.ver && !c.single {
 			blk = je.blk
 		}
 		continue
