@@ -116,7 +116,7 @@ func NewGenerator(seed uint64) *Generator {
 
 // Case makes case number n; it is valid until the next call.
 func (g *Generator) Case(n uint64) *Case {
-	g.r = rand.New(rand.NewPCG(g.seed, n))
+	g.seedCase(n)
 	for {
 		g.settle()
 		g.c = Case{States: g.c.States[:0]}
@@ -130,6 +130,8 @@ func (g *Generator) Case(n uint64) *Case {
 	}
 	return &g.c
 }
+
+func (g *Generator) seedCase(n uint64) { g.r = rand.New(rand.NewPCG(g.seed, n)) }
 
 func (g *Generator) pick(p int) bool { return g.r.IntN(100) < p }
 
