@@ -191,6 +191,7 @@ func (l *Loop) virt(va uint64, p []byte, write bool) error {
 
 // Run drives the vCPU on a thread of its own until the domain ends. An error means that it could not begin.
 func (l *Loop) Run() error {
+	defer l.finish()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	w, err := newWaiter()
