@@ -115,7 +115,7 @@ func (c *CPU) wroteCode(gpa guestmem.GPA, n uint64) {
 		return
 	}
 	c.vm.code.bump(g)
-	if b := c.cur; b != nil && (b.gfn == g || b.verp2 != nil) {
+	if b := c.cur; b != nil && (b.gfn == g || b.verp2 == &ch.ver[g&511]) { // a block that stays valid must keep its codes
 		for i := range b.insts {
 			b.insts[i].Code = codeResync
 		}
