@@ -131,6 +131,23 @@ func (g *Generator) Case(n uint64) *Case {
 	return &g.c
 }
 
+// Single makes a case of one instruction of a form, number n.
+func (g *Generator) Single(form int, n uint64) *Case {
+	g.seedCase(uint64(form)<<32 | n)
+	for {
+		g.settle()
+		g.c = Case{States: g.c.States[:0]}
+		g.add(form)
+		g.define()
+		g.aim()
+		if g.layout() {
+			break
+		}
+	}
+	g.c.States = append(g.c.States, g.state())
+	return &g.c
+}
+
 func (g *Generator) seedCase(n uint64) { g.r = rand.New(rand.NewPCG(g.seed, n)) }
 
 func (g *Generator) pick(p int) bool { return g.r.IntN(100) < p }

@@ -4,23 +4,6 @@ package fuzz
 
 import "fmt"
 
-// Single makes a case of one instruction of a form, number n.
-func (g *Generator) Single(form int, n uint64) *Case {
-	g.seedCase(uint64(form)<<32 | n)
-	for {
-		g.settle()
-		g.c = Case{States: g.c.States[:0]}
-		g.add(form)
-		g.define()
-		g.aim()
-		if g.layout() {
-			break
-		}
-	}
-	g.c.States = append(g.c.States, g.state())
-	return &g.c
-}
-
 // Record runs state st of a placed case, its FX registers taken from the pool, and gives the record; ok is false where the software CPU differs
 // or the result is the processor's own.
 func (r *Runner) Record(name, vendor string, c *Case, st *State, o *Outcome) (rec Record, ok bool) {
