@@ -21,8 +21,8 @@ func (c *CPU) Run(e *engine.Exit) error {
 	}
 	*e = engine.Exit{}
 	c.inGuest.Store(true)
+	defer c.inGuest.Store(false) // after a panic too: other vCPUs wait for it in syncOthers
 	c.execute()
-	c.inGuest.Store(false)
 	e.Interruptible = c.interruptible()
 	e.RIP = c.rip
 	return nil
@@ -153,7 +153,11 @@ func (c *CPU) step() bool {
 		switch {
 		case st == stopDone:
 			c.answer.reset()
+			hlt := c.halted
 			ok = c.singleStepTrap(tf) && ok
+			if hlt && !c.halted { // #DB has ended the HLT before anybody saw it
+				c.exit.Kind, ok = engine.ExitNone, true
+			}
 		case st == stopRestart && tf && in.Form == decode.FormStr: // an element of a repeated string instruction is done
 			ok = c.singleStepTrap(tf) && ok
 		}
