@@ -226,9 +226,10 @@ func (c *CPU) CR8() uint8 { return uint8(c.cr8) }
 // SetCR8 implements engine.VCPU.
 func (c *CPU) SetCR8(v uint8) { c.cr8 = uint64(v & 15) }
 
-// interruptible reports whether an external interrupt could be taken now.
+// interruptible reports whether an external interrupt could be taken now. An instruction that has asked for an answer and not used it yet
+// is under way: an interrupt would make it ask, and so act, a second time.
 func (c *CPU) interruptible() bool {
-	return c.flags&x86.FlagIF != 0 && !c.shadow && !c.movss && !c.inject.valid
+	return !c.awaiting && !c.answer.reg && c.answer.n == 0 && c.flags&x86.FlagIF != 0 && !c.shadow && !c.movss && !c.inject.valid
 }
 
 // tsc gives the guest's time-stamp counter.

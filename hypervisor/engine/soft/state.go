@@ -36,6 +36,7 @@ func (c *CPU) Set(s *x86.State) error {
 	c.inject = injection{valid: s.PendingValid, vector: s.PendingVector, hasError: s.PendingHasError, err: s.PendingError}
 	c.fx.set(&s.FX)
 	c.answer.reset()
+	c.awaiting = false
 	c.dbHits, c.single = 0, false
 	if c.limit == 0 {
 		c.limit = ^uint64(0)

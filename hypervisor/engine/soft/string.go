@@ -52,8 +52,19 @@ func (c *CPU) repeat(in *decode.Inst, step func(c *CPU, in *decode.Inst, max uin
 			return false
 		}
 		c.setReg(x86.RCX, in.ASize, n-k)
-		done += k
+		if done += k; c.answered() {
+			done = max
+		}
 	}
+}
+
+// answered reports whether the element just done used device memory: events are looked at behind each of those.
+func (c *CPU) answered() bool {
+	if c.answer.n == 0 {
+		return false
+	}
+	c.answer.reset()
+	return true
 }
 
 // room limits n elements to those that lie in one page from lin upwards; 0 when even the first crosses or DF is set.
@@ -210,7 +221,9 @@ func (c *CPU) compareStrings(in *decode.Inst, step func(c *CPU, in *decode.Inst,
 		if c.cond(4) != wantZ {
 			return true
 		}
-		done += k
+		if done += k; c.answered() {
+			done = max
+		}
 	}
 }
 
