@@ -7,6 +7,9 @@ import (
 )
 
 func TestHost_same(t *testing.T) {
+	if v := vendor(); v != "AuthenticAMD" {
+		t.Skipf("what is undefined has been worked out for AMD, not for %s: see make fuzz-cpu", v)
+	}
 	r, err := NewRunner(1)
 	if err != nil {
 		t.Skip(err)
