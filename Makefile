@@ -81,6 +81,10 @@ bench-cpu: ## speed of the built-in CPU, beside QEMU TCG
 fuzz-cpu: ## compare the built-in CPU with this machine's processor, instruction by instruction
 	@$(GO) run ./benches/fuzzcpu
 
+.PHONY: fuzz-guest
+fuzz-guest: ## run random guests for five minutes (GOZEN_FUZZ_GUEST=1h for longer)
+	GOZEN_FUZZ_GUEST="$${GOZEN_FUZZ_GUEST:-5m}" $(GO) test -count=1 -timeout 0 -v -run 'TestRandom$$' ./ci/abi
+
 .PHONY: fuzz
 fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME each (10s)
 	@$(GO) run ./ci/fuzz -time $(FUZZTIME)

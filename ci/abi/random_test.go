@@ -368,4 +368,9 @@ func TestRandom(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("ends: %v", hows)
+	verdict := "ok"
+	if failed > 0 {
+		verdict = "MISSED"
+	}
+	t.Logf("target random-guests-not-contained %d of %d (limit 0) %s", failed, next.Load()-first.Load(), verdict)
 }
