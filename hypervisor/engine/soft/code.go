@@ -13,6 +13,7 @@ import (
 // apart may share a record: they then lose code together, which costs time and nothing else.
 type codePages struct {
 	chunks []atomic.Pointer[codeChunk]
+	syncs  atomic.Int32 // vCPUs between marking a frame's first code and the end of syncOthers
 }
 
 type codeChunk struct {
@@ -61,16 +62,18 @@ func lineBits(off, n uint64) uint64 {
 }
 
 // markCode notes that bytes of frame g are decoded, and gives the version to remember. If the frame held no code before, no
-// vCPU may keep a write entry for it: the others are asked, and waited for.
+// vCPU may keep a write entry for it: the others are asked, and waited for. So does one that comes while another is still waiting.
 func (c *CPU) markCode(g guestmem.GFN, off, n uint64) uint32 {
 	ch := c.vm.code.chunk(g)
 	ver := atomic.LoadUint32(&ch.ver[g&511])
+	c.vm.code.syncs.Add(1)
 	old := atomic.OrUint64(&ch.bits[g&511], lineBits(off, n))
-	if old == 0 {
+	if waiting := c.vm.code.syncs.Load() > 1; old == 0 || waiting {
 		c.dropWrites(g)
 		c.syncOthers()
 		ver = atomic.LoadUint32(&ch.ver[g&511])
 	}
+	c.vm.code.syncs.Add(-1)
 	return ver
 }
 
