@@ -277,11 +277,17 @@ func (l *Loop) Deadline() uint64 {
 	return d
 }
 
+// farAway is more ticks than any host runs for: a guest may write what it likes into the deadline, and sums must not wrap.
+const farAway = 1 << 60
+
 // apicTime converts a TSC deadline to system time: now plus what is left.
 func (l *Loop) apicTime(t uint64) uint64 {
 	now := l.tsc()
 	if t <= now {
 		return 0
+	}
+	if t-now > farAway {
+		return domain.Never
 	}
 	return l.V.Now() + l.Dom.Clock.Scale().Nanoseconds(t-now)
 }
@@ -405,6 +411,7 @@ func (l *Loop) requests() bool {
 }
 
 func (l *Loop) load(st *x86.State) {
+	l.again = false // of a hypercall that INIT has cut short
 	if err := l.Eng.Set(st); err != nil {
 		l.plat.Crashed(l.ID, err.Error())
 	}
