@@ -74,7 +74,7 @@ func (m *Machine) Pause() error {
 func (m *Machine) Unpause() error {
 	m.mu.Lock()
 	first := !m.started && !m.ended
-	m.started, m.paused = true, false
+	m.started, m.paused = m.started || first, false // a domain that ended before it began has no loop to wait for
 	m.mu.Unlock()
 	for _, l := range m.loops {
 		l.Pause(false)
