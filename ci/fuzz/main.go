@@ -35,12 +35,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
 		os.Exit(2)
 	}
-	failed := 0
+	failed, ran := 0, 0
 	for _, t := range targets {
 		if !re.MatchString(t.dir + "/" + t.name) {
 			continue
 		}
 		fmt.Printf("=== %s %s, %v\n", t.dir, t.name, *each)
+		ran++
 		c := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "./"+t.dir)
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
 		if err := c.Run(); err != nil {
@@ -48,10 +49,11 @@ func main() {
 			failed++
 		}
 	}
-	if failed > 0 {
-		fmt.Fprintf(os.Stderr, "fuzz: %d functions failed\n", failed)
+	if failed > 0 || ran == 0 {
+		fmt.Printf("target fuzz-functions-failed %d of %d (limit 0 of at least 1) MISSED\n", failed, ran)
 		os.Exit(1)
 	}
+	fmt.Printf("target fuzz-functions-failed %d of %d (limit 0 of at least 1) ok\n", failed, ran)
 }
 
 // find gives the Fuzz functions below root, by folder.
