@@ -212,7 +212,7 @@ func (l *Loop) Run() error {
 			w.close()
 			return nil
 		case Waiting:
-			w.sleep(l.left())
+			w.sleep(l.rest())
 		default:
 			if l.timed != nil {
 				l.timed.SetLimit(l.limit())
@@ -240,6 +240,14 @@ func (l *Loop) left() time.Duration {
 		return time.Duration(min(d-now, uint64(time.Hour)))
 	}
 	return 0
+}
+
+// rest gives how long a vCPU that waits may sleep. The timers of one that is paused or down do not expire: only a kick wakes it.
+func (l *Loop) rest() time.Duration {
+	if l.state.Load() != StateBlocked {
+		return -1
+	}
+	return l.left()
 }
 
 // Instructions that an engine which counts them is let run before the clock is looked at: at most as many as it can

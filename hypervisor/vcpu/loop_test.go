@@ -25,3 +25,14 @@ func TestLoop_awaitPauseAtEnd(t *testing.T) {
 type noEngine struct{ engine.VCPU }
 
 func (noEngine) Kick() {}
+
+// TestLoop_restWhenNotBlocked: a timer that is overdue keeps no vCPU busy that is paused or down, because Step does not expire it.
+func TestLoop_restWhenNotBlocked(t *testing.T) {
+	l := &Loop{}
+	for _, state := range []uint32{StateDown, StateRunnable} {
+		l.state.Store(state)
+		if d := l.rest(); d >= 0 {
+			t.Errorf("state %d: sleeps %v, want until a kick", state, d)
+		}
+	}
+}

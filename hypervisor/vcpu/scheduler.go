@@ -148,7 +148,7 @@ func (s *Scheduler) turn(l *Loop) Status {
 func (s *Scheduler) idle() {
 	next := domain.Never
 	for _, l := range s.Loops {
-		if l.pauses.Load()&1 == 0 { // time stands still for a paused domain
+		if l.pauses.Load()&1 == 0 && l.V.IsUp() { // time stands still for a paused domain, and a vCPU that is down has no timers
 			next = min(next, l.Deadline())
 		}
 	}
