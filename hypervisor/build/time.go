@@ -40,12 +40,18 @@ func (m *Machine) tsc() uint64 {
 	return m.src.TSC()
 }
 
-// wall is the time of day that the guest starts with; a deterministic run always starts at the same.
+// wall is the time of day that the guest starts with, as localtime and rtc_timeoffset shift it; a deterministic run always starts at
+// the same.
 func (m *Machine) wall() time.Time {
+	t := time.Now()
 	if m.cfg.Deterministic {
-		return time.Unix(1<<30, 0)
+		t = time.Unix(1<<30, 0)
 	}
-	return time.Now()
+	if m.cfg.LocalTime {
+		_, east := t.Zone()
+		t = t.Add(time.Duration(east) * time.Second)
+	}
+	return t.Add(time.Duration(m.cfg.RTCOffset) * time.Second)
 }
 
 func (m *Machine) softConfig() soft.Config {

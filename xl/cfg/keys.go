@@ -15,10 +15,9 @@ const (
 // keyClasses is every key of xl.cfg(5) of Xen 4.17 and later, and the dead ones that public files still carry.
 var keyClasses = map[class]string{
 	obeyed: `name uuid type builder pvh kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus on_poweroff
-		on_reboot on_watchdog on_crash on_soft_reset tsc_mode cpuid max_event_channels max_grant_frames
-		max_maptrack_frames max_grant_version localtime rtc_timeoffset nestedhvm acpi driver_domain
-		xenstore_feature_mask engine deterministic seed`,
-	later: `pool bootloader bootloader_args firmware firmware_override bios bios_path_override boot cpus cpus_soft
+		on_reboot on_watchdog on_crash on_soft_reset tsc_mode max_event_channels max_grant_frames
+		localtime rtc_timeoffset engine deterministic seed`,
+	later: `cpuid max_maptrack_frames max_grant_version nestedhvm acpi driver_domain xenstore_feature_mask pool bootloader bootloader_args firmware firmware_override bios bios_path_override boot cpus cpus_soft
 		cpu_weight cap extratime period slice latency vnuma shadow_memory mmio_hole disk vif p9 virtio serial channel
 		vuart vfb vnc vnclisten vncdisplay vncunused vncpasswd vga stdvga videoram nographic keymap usb usbversion usbdevice
 		usbctrl usbdev vkb vkb_device vdispl vsnd hap apic hpet acpi_s3 acpi_s4 viridian altp2m altp2m_count vpmu
