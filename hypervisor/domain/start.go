@@ -61,16 +61,14 @@ func (v *VCPU) Up() xen.Errno {
 // Down stops the vCPU (VCPUOP_down); it goes on after Up. The last vCPU going down powers the domain off.
 // Any goroutine.
 func (v *VCPU) Down() {
-	others := false
-	for _, o := range v.Dom.VCPUs {
-		others = others || o != v && o.up.Load()
-	}
-	if !others {
-		v.Dom.Shutdown(xen.SHUTDOWN_poweroff)
-		return
-	}
-	v.up.Store(false)
+	v.up.Store(false) // first: of two that go down at once, the later sees the other down
 	v.Kick()
+	for _, o := range v.Dom.VCPUs {
+		if o.up.Load() {
+			return
+		}
+	}
+	v.Dom.Shutdown(xen.SHUTDOWN_poweroff)
 }
 
 // StateFrom32 makes the start state that a 32-bit context describes, checked as Xen's arch_set_info_hvm_guest

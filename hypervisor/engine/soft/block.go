@@ -1,6 +1,8 @@
 package soft
 
 import (
+	"bytes"
+
 	"sync/atomic"
 
 	"gozen/hypervisor/guestmem"
@@ -198,6 +200,9 @@ func (c *CPU) decodeBlock(lin, key uint64, gfn guestmem.GFN, page *[guestmem.Pag
 	*b = block{key: key, gfn: gfn, verp: c.vm.code.version(gfn)}
 	off := lin & pageMask
 	b.ver = c.markCode(gfn, off, 1)
+	// Decoded from a copy: another vCPU may write to a line that is not marked yet.
+	var raw [maxBlock * decode.MaxLen]byte
+	code := raw[:copy(raw[:], page[off:])]
 	var buf [maxBlock]decode.Inst
 	n := 0
 	limit := maxBlock
@@ -207,12 +212,12 @@ func (c *CPU) decodeBlock(lin, key uint64, gfn guestmem.GFN, page *[guestmem.Pag
 	pos := off
 	for n < limit && pos < guestmem.PageSize {
 		in := &buf[n]
-		err := decode.Decode(in, page[pos:], c.mode)
+		err := decode.Decode(in, code[pos-off:], c.mode)
 		if err == decode.Short {
 			if n > 0 {
 				break
 			}
-			if !c.decodeAcross(b, in, lin, page[pos:]) {
+			if !c.decodeAcross(b, in, lin, code) {
 				return nil
 			}
 		} else if err != decode.OK {
@@ -228,7 +233,11 @@ func (c *CPU) decodeBlock(lin, key uint64, gfn guestmem.GFN, page *[guestmem.Pag
 	}
 	b.size = uint32(pos - off)
 	b.insts = c.blocks.keep(c.fuse(buf[:n]))
-	c.markCode(gfn, off, min(pos, guestmem.PageSize)-off)
+	end := min(pos, guestmem.PageSize)
+	c.markCode(gfn, off, end-off)
+	if !bytes.Equal(code[:end-off], page[off:end]) {
+		b.ver-- // good for this once: the next look decodes anew
+	}
 	c.blocks.put(b)
 	return b
 }

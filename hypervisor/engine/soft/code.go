@@ -114,7 +114,8 @@ func (c *CPU) dropAllWrites() {
 func (c *CPU) wroteCode(gpa guestmem.GPA, n uint64) {
 	g := gpa.GFN()
 	ch := c.vm.code.chunk(g)
-	if atomic.LoadUint64(&ch.bits[g&511])&lineBits(uint64(gpa)&pageMask, n) == 0 {
+	// A locked read: the store before it must be visible before the bits are looked at (see decodeBlock, which marks and then compares).
+	if atomic.OrUint64(&ch.bits[g&511], 0)&lineBits(uint64(gpa)&pageMask, n) == 0 {
 		return
 	}
 	c.vm.code.bump(g)
