@@ -87,8 +87,8 @@ func Message(typ, id, tx uint32, payload string) []byte {
 
 // Ring is a byte ring towards the host: a page whose frame number, and a port whose number, the guest found at run time.
 type Ring struct {
-	Page, Port, result Addr // words: frame number, port
-	Data, Prod         int32
+	Page, Port Addr // words: frame number, port
+	Data, Prod int32
 }
 
 // ConsoleRing finds the console ring. MapHigh comes first.

@@ -13,11 +13,11 @@ import (
 // apart may share a record: they then lose code together, which costs time and nothing else.
 type codePages struct {
 	chunks []atomic.Pointer[codeChunk]
-	syncs  atomic.Int32 // vCPUs between marking a frame's first code and the end of syncOthers
 }
 
 type codeChunk struct {
 	ver  [512]uint32
+	busy [512]int32 // vCPUs inside markCode for the frame
 	bits [512]uint64
 }
 
@@ -62,18 +62,19 @@ func lineBits(off, n uint64) uint64 {
 }
 
 // markCode notes that bytes of frame g are decoded, and gives the version to remember. If the frame held no code before, no
-// vCPU may keep a write entry for it: the others are asked, and waited for. So does one that comes while another is still waiting.
+// vCPU may keep a write entry for it: the others are asked, and waited for. So does one that comes to the same frame
+// while another is still waiting.
 func (c *CPU) markCode(g guestmem.GFN, off, n uint64) uint32 {
 	ch := c.vm.code.chunk(g)
 	ver := atomic.LoadUint32(&ch.ver[g&511])
-	c.vm.code.syncs.Add(1)
+	atomic.AddInt32(&ch.busy[g&511], 1)
 	old := atomic.OrUint64(&ch.bits[g&511], lineBits(off, n))
-	if waiting := c.vm.code.syncs.Load() > 1; old == 0 || waiting {
+	if waiting := atomic.LoadInt32(&ch.busy[g&511]) > 1; old == 0 || waiting {
 		c.dropWrites(g)
 		c.syncOthers()
 		ver = atomic.LoadUint32(&ch.ver[g&511])
 	}
-	c.vm.code.syncs.Add(-1)
+	atomic.AddInt32(&ch.busy[g&511], -1)
 	return ver
 }
 
