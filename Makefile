@@ -9,6 +9,9 @@ XENSTORE    := ls read write rm watch exists list chmod
 FUZZTIME    ?= 10s
 TESTFLAGS   ?=
 
+# Modules of a guest kernel that tests load.
+GUEST_MODULES := button,evdev,xen-blkfront,xen-netfront
+
 # Packages whose tests are worth the race detector (it needs cgo only on some hosts; the Go tool says so).
 RACE := ./hypervisor/control/... ./hypervisor/evtchn/... ./hypervisor/gnttab/... ./hypervisor/domain/... ./hypervisor/backend/... \
 	./hypervisor/xenstore/... ./hypervisor/clock/... ./hypervisor/ring/... ./perfctl/... ./xl/...
@@ -32,10 +35,22 @@ kernels: ## fetch the guest kernels and busybox that tests and benchmarks use, a
 	@$(GO) run ./ci/kernels/fetch
 
 .PHONY: test
-test: build ## run all tests (fetches the guest kernels first, where packages can be had)
+test: build ## run all tests (gets guest kernels and emulated hosts first, where packages can be had)
 	@$(GO) run ./ci/kernels/fetch -try
-	GOZEN_KERNELS="$${GOZEN_KERNELS:-$(CURDIR)/.cache/guests}" $(GO) test -timeout 20m $(TESTFLAGS) ./...
+	@$(GO) run ./ci/kernels/fetch -try -modules $(GUEST_MODULES) 6.1-cloud
+	@$(GO) run ./ci/testbed/run prepare -try svm vhe
+	@$(GO) run ./ci/kernels/fetch -try arm64-6.1-cloud arm64-6.12-cloud
+	@$(GO) run ./ci/kernels/fetch -try i386-6.1-pae i386-6.1 busybox-i386
+	GOZEN_KERNELS="$${GOZEN_KERNELS:-$(CURDIR)/.cache/guests}" $(GO) test -timeout 50m $(TESTFLAGS) ./...
 	@$(GO) test -count=1 ./ci/layers
+
+.PHONY: guest-disk
+guest-disk: ## build a root disk with Debian and systemd (root; mmdebstrap), for guests of one's own and test-guest-disk
+	@$(GO) run ./ci/guestdisk/make
+
+.PHONY: test-guest-disk
+test-guest-disk: guest-disk ## boot that disk as PVH, PV and HVM guest: log in, write, reboot, shut down
+	GOZEN_REQUIRE_GUEST_DISK=1 $(GO) test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^TestGuestDisk$$' ./ci/e2e
 
 .PHONY: check
 check: fmt vet staticcheck layers generate-check test race ## everything that has to be right before a change goes in
@@ -69,6 +84,25 @@ race: ## the concurrent packages under the race detector
 		CGO_ENABLED=1 $(GO) test -race -short $(RACE); \
 	else echo "race: skipped: the race detector needs a C compiler (gcc) on this host"; fi
 
+TESTBED = GOZEN_REQUIRE_TESTBEDS=1 $(GO) test -count=1 -timeout 2h -v $(TESTFLAGS)
+
+.PHONY: testbed-svm
+testbed-svm: ## run the KVM tests on an emulated host with AMD SVM (installs QEMU if root)
+	@$(GO) run ./ci/testbed/run prepare svm
+	$(TESTBED) -run '^TestSVM$$' ./ci/testbed
+
+.PHONY: testbed-vhe
+testbed-vhe: ## the same on an emulated arm64 host (installs QEMU if root)
+	@$(GO) run ./ci/testbed/run prepare vhe
+	@$(GO) run ./ci/kernels/fetch arm64-6.1-cloud arm64-6.12-cloud
+	$(TESTBED) -run '^TestVHE$$' ./ci/testbed
+
+.PHONY: testbed-vtx
+testbed-vtx: ## the same on an emulated host with Intel VT-x (installs Bochs if root)
+	@$(GO) run ./ci/testbed/run prepare vtx
+	@$(GO) run ./ci/kernels/fetch i386-6.1-pae busybox-i386
+	$(TESTBED) -run '^TestVTX$$' ./ci/testbed
+
 .PHONY: bench-boot
 bench-boot: build ## CPU seconds to a Debian guest's init, beside QEMU TCG
 	@$(GO) run ./benches/boot/bench-boot
@@ -77,6 +111,14 @@ bench-boot: build ## CPU seconds to a Debian guest's init, beside QEMU TCG
 bench-cpu: ## speed of the built-in CPU, beside QEMU TCG
 	@$(GO) run ./benches/cpu/bench-cpu
 
+.PHONY: bench-svm
+bench-svm: ## KVM guests on an emulated host, beside QEMU microvm, C and bare metal (installs QEMU, gcc if root)
+	@$(GO) run ./benches/svm/bench-svm
+
+.PHONY: bench-modes
+bench-modes: build ## operations in PV, PVH and HVM side by side, and their counts against targets
+	@$(GO) run ./benches/modes/bench-modes; ok=$$?; $(GO) run ./benches/svm/bench-svm -modes && exit $$ok
+
 .PHONY: fuzz-cpu
 fuzz-cpu: ## compare the built-in CPU with this machine's processor, instruction by instruction
 	@$(GO) run ./benches/fuzzcpu
@@ -84,6 +126,10 @@ fuzz-cpu: ## compare the built-in CPU with this machine's processor, instruction
 .PHONY: fuzz-guest
 fuzz-guest: ## run random guests for five minutes (GOZEN_FUZZ_GUEST=1h for longer)
 	GOZEN_FUZZ_GUEST="$${GOZEN_FUZZ_GUEST:-5m}" $(GO) test -count=1 -timeout 0 -v -run 'TestRandom$$' ./ci/abi
+
+.PHONY: fuzz-pv
+fuzz-pv: ## run hostile PV guests for ten minutes each on the built-in CPU and on KVM in an emulated host with SVM
+	@$(GO) run ./ci/hostile -time 10m; ok=$$?; $(GO) run ./ci/hostile -svm -time 10m && exit $$ok
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME each (10s)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"gozen/hypervisor/build"
 	"gozen/hypervisor/control/process"
 )
 
@@ -17,5 +18,5 @@ const gcPercent = 20
 
 func main() {
 	debug.SetGCPercent(gcPercent)
-	os.Exit(process.Main(os.Args[1:], version, newMachine))
+	os.Exit(process.Main(os.Args[1:], version, newMachine, build.Host))
 }

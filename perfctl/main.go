@@ -1,6 +1,7 @@
-// Command perfctl measures gozen domains: what a boot costs, and the counters of a domain that runs.
+// Command perfctl measures gozen domains: what operations cost in each mode, what a boot costs, and the counters of a domain that runs.
 //
-// main.go makes the command tree, run.go boots (perfctl/measure) and stat.go asks; perfctl/report shows both.
+// main.go makes the command tree; suite.go measures workloads in benchmark guests, run.go boots a person's own domain, stat.go asks a domain
+// that runs (perfctl/measure does all three); results.go has what works on result files; perfctl/report shows everything.
 package main
 
 import (
@@ -13,10 +14,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gozen/benches/guest/vehicle"
 	"gozen/hypervisor/config"
 )
 
+// version is set at build time with -ldflags "-X main.version=...".
+var version = "0.1.0"
+
 func main() {
+	if vehicle.Wanted() { // this is the first process of a Linux guest that measures
+		vehicle.Main()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newCommand().ExecuteContext(ctx); err != nil {
@@ -50,15 +58,14 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "perfctl",
 		Short: "Measure gozen domains",
-		Long: `perfctl measures gozen domains: what a boot costs, and the counters of a domain that runs.
+		Long: `perfctl measures gozen domains: what operations cost in each mode (PV, PVH, HVM), what a boot costs, and the counters of a
+domain that runs.
 
 Every figure names its engine. Counts (instructions, exits, hypercalls) are exact and can be compared across
 machines; times on the built-in CPU are this emulator's, and say nothing about a processor.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	run := &cobra.Command{Use: "run", Short: "Run a measurement"}
-	run.AddCommand(newBoot())
-	root.AddCommand(run, newStat())
+	root.AddCommand(newList(), newRun(), newCompare(), newReport(), newDiff(), newGate(), newGuest(), newStat(), newEnv())
 	return root
 }
 

@@ -8,18 +8,29 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"gozen/hypervisor/build"
+	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/control/controltest"
 	"gozen/hypervisor/control/process"
 )
 
-// TestMain lets the test binary be perfctl, and a hypervisor whose machines are fakes.
+// TestMain lets the test binary be perfctl, a hypervisor whose machines are fakes, and one whose machines are real.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"perfctl":    main,
-		"hypervisor": func() { os.Exit(process.Main(os.Args[1:], "test", controltest.New)) },
+		"hypervisor": func() { os.Exit(process.Main(os.Args[1:], "test", controltest.New, controltest.Host)) },
+		"software":   func() { os.Exit(process.Main(os.Args[1:], "test", newMachine, build.Host)) },
 		"launch":     launch,
 	})
+}
+
+func newMachine(d config.Domain, o control.Options) (control.Machine, error) {
+	m, err := build.New(d, o)
+	if err != nil {
+		return nil, err // not a nil *Machine in an interface
+	}
+	return m, nil
 }
 
 // launch starts a domain from a configuration file and leaves it running.
@@ -41,6 +52,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			bin, _, _ := strings.Cut(os.Getenv("PATH"), ":")
 			e.Setenv("GOZEN_HYPERVISOR", filepath.Join(bin, "hypervisor"))
+			e.Setenv("SOFTWARE", filepath.Join(bin, "software"))
 			run, err := os.MkdirTemp("", "pc") // short: a socket's path is bounded
 			if err != nil {
 				return err

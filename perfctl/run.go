@@ -26,6 +26,25 @@ type bootFlags struct {
 	console, all    bool
 }
 
+func newRun() *cobra.Command {
+	var f suiteFlags
+	c := &cobra.Command{
+		Use:   "run WORKLOAD...",
+		Short: "Measure workloads, or the boot of a domain",
+		Long: `Measure workloads in a benchmark guest: distribution of the times, and exact counts for one operation. A workload is a name of
+perfctl list or the part of it in front of the slash. perfctl run boot CFG boots a domain of your own instead.`,
+		Example: `  perfctl run trap/ud2 syscall/null
+  perfctl run walk --engine soft -n 5 -o csv
+  perfctl run hypercall --all
+  perfctl run boot web.cfg`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	f.add(c, "pvh")
+	c.AddCommand(newBoot())
+	return c
+}
+
 func newBoot() *cobra.Command {
 	var f bootFlags
 	c := &cobra.Command{

@@ -10,4 +10,6 @@
 // The map is that of Xen 4.17's libxl, since guests know it: RAM from 0 to at most 0xfc000000, ACPI tables there, Xen's
 // eight special pages below 0xff000000, the rest of RAM from 4 GiB up. As under Xen, 0xa0000-0xfffff is RAM too: guests that
 // look for firmware tables there read zeros without an exit.
+//
+// An A64Plan does the same for arm64: Xen's memory map for ARM, an Image, and a device tree.
 package pvh

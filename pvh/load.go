@@ -3,10 +3,7 @@ package pvh
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"syscall"
 
 	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/image"
@@ -17,28 +14,7 @@ import (
 const MaxCommandLine = 4095
 
 // Initrd is an initial RAM disk to be streamed into memory.
-type Initrd struct {
-	Name string // for messages
-	R    io.Reader
-	Size int64
-}
-
-// OpenInitrd opens the file at path as an Initrd. The caller closes the file.
-func OpenInitrd(path string) (*Initrd, io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer must not hang the build
-	if err != nil {
-		return nil, nil, fmt.Errorf("open ramdisk: %w; check the path in ramdisk=", err)
-	}
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("ramdisk %s: not a regular file", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return &Initrd{Name: path, R: f, Size: st.Size()}, f, nil
-}
+type Initrd = image.Initrd
 
 // Boot says what Load did.
 type Boot struct {
@@ -62,7 +38,7 @@ func (p *Plan) Load(mem *guestmem.Memory, k *image.Kernel, initrd *Initrd, cmdli
 		return nil, fmt.Errorf("kernel %s: it wants memory from %#x to %#x, the domain has %d MiB below 4 GiB; give it more with memory=",
 			k.Name, uint64(lo), uint64(info)+infoSize, p.lowEnd>>20)
 	}
-	disk, err := p.placeInitrd(initrd, info+guestmem.GPA(infoSize))
+	disk, err := initrd.Place(info+guestmem.GPA(infoSize), p.lowEnd)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +53,7 @@ func (p *Plan) Load(mem *guestmem.Memory, k *image.Kernel, initrd *Initrd, cmdli
 	if err != nil {
 		return nil, err
 	}
-	if err := loadInitrd(mem, initrd, disk.Base); err != nil {
+	if err := initrd.Load(mem, disk.Base); err != nil {
 		return nil, err
 	}
 	if err := mem.Write(info, p.startInfo(info, disk, cmdline)); err != nil {
@@ -107,42 +83,6 @@ func entryPoint(k *image.Kernel, n image.Notes) (uint32, error) {
 		}
 	}
 	return 0, fmt.Errorf("kernel %s: its PVH entry note says %#x, where the kernel has no code; the file is damaged", k.Name, e)
-}
-
-// placeInitrd puts the initrd as high as possible below the hole, page-aligned, above floor.
-func (p *Plan) placeInitrd(d *Initrd, floor guestmem.GPA) (guestmem.Range, error) {
-	if d == nil || d.Size == 0 {
-		return guestmem.Range{}, nil
-	}
-	room := uint64(p.lowEnd - guestmem.GPA(pageUp(uint64(floor))))
-	if pageUp(uint64(floor)) > uint64(p.lowEnd) {
-		room = 0
-	}
-	if d.Size < 0 || uint64(d.Size) > room {
-		return guestmem.Range{}, fmt.Errorf("ramdisk %s: %d KiB do not fit: behind the kernel, which ends at %#x, the domain's memory has room for %d KiB; give it more with memory=",
-			d.Name, d.Size>>10, uint64(floor), room>>10)
-	}
-	base := (uint64(p.lowEnd) - uint64(d.Size)) &^ (guestmem.PageSize - 1)
-	return guestmem.Range{Base: guestmem.GPA(base), Size: uint64(d.Size)}, nil
-}
-
-// loadInitrd copies exactly d.Size bytes to base.
-func loadInitrd(mem *guestmem.Memory, d *Initrd, base guestmem.GPA) error {
-	if d == nil {
-		return nil
-	}
-	buf := make([]byte, min(d.Size, 256<<10))
-	for done := int64(0); done < d.Size; {
-		n := min(d.Size-done, int64(len(buf)))
-		if _, err := io.ReadFull(d.R, buf[:n]); err != nil {
-			return fmt.Errorf("ramdisk %s: read at byte %d of %d: %w", d.Name, done, d.Size, err)
-		}
-		if err := mem.Write(base+guestmem.GPA(done), buf[:n]); err != nil {
-			return fmt.Errorf("ramdisk %s: %w", d.Name, err)
-		}
-		done += n
-	}
-	return nil
 }
 
 // hvm_start_info, version 1 (public/arch-x86/hvm/start_info.h).

@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"gozen/hypervisor/acpi"
+	"gozen/hypervisor/apic"
 	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/xen"
 )
 
 // Places below 4 GiB, as Xen 4.17's libxl has them (tools/include/xenguest.h, libacpi).
@@ -39,34 +41,18 @@ type Config struct {
 	SleepPort uint16
 }
 
-// E820 types (ACPI 5.0, table 15-312; XEN_HVM_MEMMAP_TYPE_*).
-const (
-	E820RAM      = 1
-	E820Reserved = 2
-	E820ACPI     = 3
-)
-
-// E820Entry is a run of addresses in the guest's memory map.
-type E820Entry struct {
-	Addr, Size uint64
-	Type       uint32
-}
-
 // Plan is the memory layout of a PVH domain. It is not changed after NewPlan.
 type Plan struct {
 	// RAM lists what guestmem.New is to make: main memory, the pages of the ACPI tables and the special pages.
 	RAM []guestmem.Range
 	// E820 is the guest's memory map, in ascending order: for start info and XENMEM_memory_map.
-	E820 []E820Entry
+	E820 []xen.HVMMemmapTableEntry
 	// RSDP is where the ACPI tables start.
 	RSDP guestmem.GPA
 
 	lowEnd guestmem.GPA // end of RAM below 4 GiB
 	tables []byte
 }
-
-// APICID gives the local APIC id of vCPU n: twice its number, as Xen has it.
-func APICID(n int) uint32 { return 2 * uint32(n) }
 
 // NewPlan lays out a domain.
 func NewPlan(c Config) (*Plan, error) {
@@ -79,7 +65,7 @@ func NewPlan(c Config) (*Plan, error) {
 	}
 	ids := make([]uint32, c.VCPUs)
 	for i := range ids {
-		ids[i] = APICID(i)
+		ids[i] = apic.APICID(i)
 	}
 	tables, err := acpi.Build(acpi.Config{Base: lowRAMEnd, APICIDs: ids, SleepPort: c.SleepPort})
 	if err != nil {
@@ -88,18 +74,18 @@ func NewPlan(c Config) (*Plan, error) {
 	p := &Plan{RSDP: lowRAMEnd, tables: tables}
 	low := min(c.Memory, lowRAMEnd)
 	p.lowEnd = guestmem.GPA(low)
-	p.add(0, low, E820RAM)
-	p.add(lowRAMEnd, pageUp(uint64(len(tables))), E820ACPI)
-	p.add(specialBase, specialSize, E820Reserved)
+	p.add(0, low, xen.XEN_HVM_MEMMAP_TYPE_RAM)
+	p.add(lowRAMEnd, pageUp(uint64(len(tables))), xen.XEN_HVM_MEMMAP_TYPE_ACPI)
+	p.add(specialBase, specialSize, xen.XEN_HVM_MEMMAP_TYPE_RESERVED)
 	if c.Memory > low {
-		p.add(highRAMStart, c.Memory-low, E820RAM)
+		p.add(highRAMStart, c.Memory-low, xen.XEN_HVM_MEMMAP_TYPE_RAM)
 	}
 	return p, nil
 }
 
 func (p *Plan) add(base, size uint64, typ uint32) {
 	p.RAM = append(p.RAM, guestmem.Range{Base: guestmem.GPA(base), Size: size})
-	p.E820 = append(p.E820, E820Entry{Addr: base, Size: size, Type: typ})
+	p.E820 = append(p.E820, xen.HVMMemmapTableEntry{Addr: base, Size: size, Type: typ})
 }
 
 func pageUp(n uint64) uint64 { return (n + guestmem.PageSize - 1) &^ (guestmem.PageSize - 1) }

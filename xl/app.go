@@ -152,12 +152,21 @@ func (a *app) registry() (*control.Registry, error) {
 	return a.reg, nil
 }
 
+// sayDeaths tells of domains that were killed by their sandbox, which r has found.
+func (a *app) sayDeaths(r *control.Registry) {
+	for _, d := range r.Deaths() {
+		a.say("d%d (%s): %s", d.Domid, d.Name, d.What)
+		a.say("  where: its whole log is %s", d.Log)
+	}
+}
+
 // domains gives all live domains, without Domain-0. It prints the error.
 func (a *app) domains() ([]control.Found, bool) {
 	r, err := a.registry()
 	if err == nil {
 		var all []control.Found
 		if all, err = r.List(); err == nil {
+			a.sayDeaths(r)
 			return all, true
 		}
 	}
@@ -174,7 +183,9 @@ func (a *app) find(name string) (control.Found, bool) {
 	r, err := a.registry()
 	if err == nil {
 		var f control.Found
-		if f, err = r.Find(name); err == nil {
+		f, err = r.Find(name)
+		a.sayDeaths(r)
+		if err == nil {
 			return f, true
 		}
 	}

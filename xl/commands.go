@@ -38,6 +38,7 @@ func commands() []command {
 				"-f FILE, --defconfig=FILE\n                        The configuration file.\n" +
 				"-n, --dryrun            Only print the resulting configuration.\n" +
 				"-q, --quiet             Print errors only.\n" +
+				"-v, --verbose           Print which engine executes the guest, by which paths, and why.\n" +
 				"-e                      Accepted: nothing waits in the background here.\n" +
 				"-d, -V, -A              Accepted without effect.\n" +
 				"--engine=soft|kvm|auto  What executes the guest.\n"},
@@ -83,7 +84,13 @@ func commands() []command {
 			options: "-c, --clear             Also clear them.\n"},
 		{name: "top", why: notYet},
 		{name: "network-attach", why: notYet}, {name: "network-list", why: notYet}, {name: "network-detach", why: notYet},
-		{name: "channel-list", why: notYet}, {name: "block-attach", why: notYet}, {name: "block-list", why: notYet}, {name: "block-detach", why: notYet},
+		{name: "channel-list", why: notYet},
+		{name: "block-attach", run: (*app).blockAttach, dryRun: true, modifies: true, summary: "Give a domain another disk", usage: "<Domain> <disk-spec-component(s)>...",
+			options: "A disk specification is that of the key disk (xl-disk-configuration(5)), in one word or several:\n" +
+				"  xl block-attach web /srv/data.img,raw,xvdb,rw\n  xl block-attach web vdev=xvdb access=ro target=/srv/data.img\n"},
+		{name: "block-list", run: (*app).blockList, summary: "List the disks of domains", usage: "[options] <Domain(s)>", options: jsonOpt},
+		{name: "block-detach", run: (*app).blockDetach, modifies: true, summary: "Take a disk away from a domain", usage: "[options] <Domain> <DevId>",
+			options: "--force                 Do not wait until the guest has let it go.\nDevId is a name such as xvdb, or the number that block-list prints.\n"},
 		{name: "vtpm-attach", why: notYet}, {name: "vtpm-list", why: notYet}, {name: "vtpm-detach", why: notYet},
 		{name: "vkb-attach", why: notYet}, {name: "vkb-list", why: notYet}, {name: "vkb-detach", why: notYet},
 		{name: "vdispl-attach", why: notYet}, {name: "vdispl-list", why: notYet}, {name: "vdispl-detach", why: notYet},

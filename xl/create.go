@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
@@ -22,12 +24,13 @@ import (
 type createOptions struct {
 	file, engine                               string
 	console, foreground, paused, quiet, dryRun bool
+	verbose                                    bool
 	extra                                      bytes.Buffer
 }
 
 func (a *app) create(c *call) int {
-	o := createOptions{dryRun: a.dryRun}
-	args, rc := a.parse(c, options{short: "AFVcdef:inpqE:", long: map[string]byte{"defconfig": 'f', "dryrun": 'n', "quiet": 'q',
+	o := createOptions{dryRun: a.dryRun, verbose: a.verbose}
+	args, rc := a.parse(c, options{short: "AFVcdef:inpqvE:", long: map[string]byte{"defconfig": 'f', "dryrun": 'n', "quiet": 'q', "verbose": 'v',
 		"vncviewer": 'V', "vncviewer-autopass": 'A', "ignore-global-affinity-masks": 'i', "engine": 'E', "console": 'c', "paused": 'p'}},
 		func(opt byte, v string) {
 			switch opt {
@@ -41,6 +44,8 @@ func (a *app) create(c *call) int {
 				o.paused = true
 			case 'q':
 				o.quiet = true
+			case 'v':
+				o.verbose = true
 			case 'n':
 				o.dryRun = true
 			case 'E':
@@ -112,6 +117,10 @@ func (a *app) readConfig(file string, extra []byte, quiet, announce bool) (*cfg.
 	}
 	makeAbsolute(&res.Domain.Kernel)
 	makeAbsolute(&res.Domain.Ramdisk)
+	makeAbsolute(&res.Domain.Firmware)
+	for i := range res.Domain.Disks {
+		makeAbsolute(&res.Domain.Disks[i].Path)
+	}
 	return res, noReturn
 }
 
@@ -191,6 +200,7 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 					}
 				})
 			if err == nil {
+				a.sayPlan(&st.Plan, &res.Domain, o)
 				return a.stay(st.Domid, st.Dir, o)
 			}
 		}
@@ -200,6 +210,40 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 	return exitCreate
 }
 
+// sayPlan tells what executes the domain, and why: all of it with -v, else one line where hardware was to be expected.
+func (a *app) sayPlan(p *process.Plan, d *config.Domain, o *createOptions) {
+	if o.verbose {
+		for _, l := range planLines(p) {
+			a.say("%s", l)
+		}
+		return
+	}
+	_, err := os.Stat(kvmPath)
+	free := (d.Engine == config.EngineAuto || d.Engine == "") && !d.Deterministic && !d.Interleaved
+	if !o.quiet && err == nil && free && p.Engine == string(config.EngineSoft) {
+		a.say("engine soft: %s", p.EngineWhy)
+	}
+}
+
+// kvmPath is where a host offers KVM.
+const kvmPath = "/dev/kvm"
+
+// planLines gives what -v prints.
+func planLines(p *process.Plan) []string {
+	out := []string{fmt.Sprintf("engine %s: %s", p.Engine, p.EngineWhy)}
+	if p.Paths == nil {
+		return out
+	}
+	for _, f := range []field{{"hypercalls", p.Paths.Hypercalls}, {"apic", p.Paths.APIC}, {"events", p.Paths.Events}, {"upcall", p.Paths.Upcall},
+		{"timer", p.Paths.Timer}, {"memory", p.Paths.Memory}} {
+		out = append(out, fmt.Sprintf("  %-11s %s", f.key+":", f.value))
+	}
+	for _, w := range p.Paths.Why {
+		out = append(out, "  why:        "+w)
+	}
+	return out
+}
+
 // stay shows the console and waits, following the domain through its restarts. The domain is paused at first, so that
 // nothing of it is missed.
 func (a *app) stay(domid int, dir string, o *createOptions) int {
@@ -207,6 +251,9 @@ func (a *app) stay(domid int, dir string, o *createOptions) int {
 	for o.console || o.foreground {
 		e, detached, err := a.follow(domid, dir, o, start)
 		start = false
+		if err != nil {
+			a.buried(domid)
+		}
 		switch {
 		case detached && !o.foreground:
 			return exitOK
@@ -225,6 +272,23 @@ func (a *app) stay(domid int, dir string, o *createOptions) int {
 		domid, dir = e.Successor, filepath.Join(filepath.Dir(dir), strconv.Itoa(e.Successor))
 	}
 	return exitOK
+}
+
+// buried tells why the process of a domain vanished, if that is known.
+func (a *app) buried(domid int) {
+	r, err := a.registry()
+	if err != nil {
+		return
+	}
+	// The process may need a moment to end, its memory given back.
+	for range 20 {
+		all, err := r.List()
+		if err != nil || !slices.ContainsFunc(all, func(f control.Found) bool { return f.Domid == domid }) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	a.sayDeaths(r)
 }
 
 // follow stays with one domain until it has ended, or until its console was left and nobody wants to wait.

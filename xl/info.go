@@ -8,7 +8,11 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
+
+	"gozen/hypervisor/control/process"
 )
 
 // field is one line of xl info.
@@ -32,11 +36,12 @@ func (a *app) info(c *call) int {
 		return rc
 	}
 	h := readHost()
-	fields := infoFields(h)
-	switch {
-	case f == "json":
-		return a.infoJSON(fields)
-	case len(args) > 0:
+	fields, kvm := infoFields(h), askKVM()
+	if f == "json" {
+		return a.infoJSON(fields, kvm)
+	}
+	fields = append(fields, kvmFields(kvm)...)
+	if len(args) > 0 {
 		for _, l := range fields {
 			if strings.HasPrefix(fmt.Sprintf("%-23s:", l.key), args[0]) && l.value != "" {
 				fmt.Fprintln(a.out, l.value)
@@ -103,7 +108,7 @@ func infoFields(h hostFacts) []field {
 // virtCaps gives the words of virt_caps that hold on this host: hvm (which PVH needs) always, since there is a software CPU.
 func virtCaps(h hostFacts) string {
 	words := []string{"hvm"}
-	if _, err := os.Stat("/dev/kvm"); err == nil && (h.modelFlags["vmx"] || h.modelFlags["svm"]) {
+	if _, err := os.Stat(kvmPath); err == nil && (h.modelFlags["vmx"] || h.modelFlags["svm"]) {
 		words = append(words, "hap")
 	}
 	return strings.Join(append(words, "gnttab-v1"), " ")
@@ -118,6 +123,79 @@ func nodes() int {
 		}
 	}
 	return max(1, n)
+}
+
+// askKVM gives what the host's KVM can do, as the domain program has probed it: xl itself holds no engine.
+func askKVM() json.RawMessage {
+	program, err := process.FindBinary()
+	var out json.RawMessage
+	if err == nil {
+		out, err = process.AskHost(program)
+	}
+	if err != nil {
+		out, _ = json.Marshal(process.NoHost{Name: "unknown", Why: err.Error()})
+	}
+	return out
+}
+
+// kvmAbilities is the part of kvm.Abilities, of either architecture, that the text of xl info shows.
+type kvmAbilities struct {
+	Name       string          `json:"name"`
+	Why        string          `json:"why"`
+	Hardware   bool            `json:"hardware"`
+	Nested     bool            `json:"nested"`
+	MaxVCPUs   int             `json:"max_vcpus"`
+	Hypercalls string          `json:"hypercalls"`
+	Xen        map[string]bool `json:"xen"`
+	IPABits    int             `json:"ipa_bits"`
+}
+
+// kvmFields gives the lines of xl info about KVM; they are ours, and stand behind xl's own.
+func kvmFields(raw json.RawMessage) []field {
+	var k kvmAbilities
+	if err := json.Unmarshal(raw, &k); err != nil {
+		return []field{{"kvm", "unknown (" + err.Error() + ")"}}
+	}
+	if k.Why != "" {
+		return []field{{"kvm", k.Name + " (" + k.Why + ")"}}
+	}
+	var marks []string
+	if !k.Hardware {
+		marks = append(marks, "no hardware virtualization")
+	}
+	if k.Nested {
+		marks = append(marks, "nested")
+	}
+	name := k.Name
+	if len(marks) > 0 {
+		name += " (" + strings.Join(marks, ", ") + ")"
+	}
+	out := []field{{"kvm", name}, {"kvm_max_vcpus", strconv.Itoa(k.MaxVCPUs)}}
+	if k.Hypercalls != "" {
+		out = append(out, field{"kvm_hypercalls", k.Hypercalls})
+	}
+	if k.Xen != nil {
+		out = append(out, field{"kvm_xen", xenWords(k.Xen)})
+	}
+	if k.IPABits != 0 {
+		out = append(out, field{"kvm_ipa_bits", strconv.Itoa(k.IPABits)})
+	}
+	return out
+}
+
+// xenWords lists the helpers for Xen guests that a host has.
+func xenWords(has map[string]bool) string {
+	var out []string
+	for w, ok := range has {
+		if ok {
+			out = append(out, w)
+		}
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
 }
 
 // revision gives the commit and its time from the build, if the build knew.
@@ -136,20 +214,18 @@ func revision() (rev, when string) {
 	return rev, when
 }
 
-// infoJSON prints an object with the keys in xl's order.
-func (a *app) infoJSON(fields []field) int {
+// infoJSON prints an object with the keys in xl's order, and ours behind them.
+func (a *app) infoJSON(fields []field, kvm json.RawMessage) int {
 	var b bytes.Buffer
 	b.WriteString("{\n")
-	for i, f := range fields {
+	for _, f := range fields {
 		k, _ := json.Marshal(f.key)
 		v, _ := json.Marshal(f.value)
-		fmt.Fprintf(&b, "    %s: %s", k, v)
-		if i < len(fields)-1 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('\n')
+		fmt.Fprintf(&b, "    %s: %s,\n", k, v)
 	}
-	b.WriteString("}\n")
+	b.WriteString(`    "kvm": `)
+	_ = json.Indent(&b, kvm, "    ", "    ") // valid, or askKVM would have said so
+	b.WriteString("\n}\n")
 	_, _ = a.out.Write(b.Bytes())
 	return exitOK
 }

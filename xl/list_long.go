@@ -52,6 +52,16 @@ type longGozen struct {
 	Engine        config.Engine `json:"engine,omitempty"`
 	Deterministic bool          `json:"deterministic,omitempty"`
 	Seed          uint64        `json:"seed,omitempty"`
+	// MemoryBacking and MemoryPrealloc are as configured.
+	MemoryBacking  config.Backing `json:"memory_backing,omitempty"`
+	MemoryPrealloc bool           `json:"memory_prealloc,omitempty"`
+	// RunsOn, RunsOnWhy, EventABI and Paths say what executes a running domain, and how the two reach each other.
+	RunsOn    string         `json:"runs_on,omitempty"`
+	RunsOnWhy string         `json:"runs_on_why,omitempty"`
+	EventABI  string         `json:"event_abi,omitempty"`
+	Paths     *control.Paths `json:"paths,omitempty"`
+	// Sandbox says how a running domain's process is confined.
+	Sandbox *control.Sandbox `json:"sandbox,omitempty"`
 }
 
 // longOf turns a configuration into libxl's shape; domid 0 means that there is no domain yet.
@@ -81,8 +91,15 @@ func longOf(d config.Domain, domid int) longConfig {
 	}
 	c.OnPoweroff, c.OnReboot, c.OnWatchdog = notDestroy(d.OnPoweroff), notDestroy(d.OnReboot), notDestroy(d.OnWatchdog)
 	c.OnCrash, c.OnSoftReset = notDestroy(d.OnCrash), notDestroy(d.OnSoftReset)
-	if (d.Engine != "" && d.Engine != config.EngineAuto) || d.Deterministic || d.Seed != 0 {
-		c.Gozen = &longGozen{d.Engine, d.Deterministic, d.Seed}
+	g := longGozen{Deterministic: d.Deterministic, Seed: d.Seed, MemoryPrealloc: d.MemoryPrealloc}
+	if d.Engine != config.EngineAuto {
+		g.Engine = d.Engine
+	}
+	if d.MemoryBacking != config.BackingAnon {
+		g.MemoryBacking = d.MemoryBacking
+	}
+	if g != (longGozen{}) {
+		c.Gozen = &g
 	}
 	return out
 }
@@ -98,15 +115,25 @@ func notDestroy(a config.Action) config.Action {
 // listLong prints the array of xl list -l. Domain-0 has hardly anything to say.
 func (a *app) listLong(doms []control.Found) int {
 	out := []any{}
-	for _, f := range doms {
+	infos := gather(doms)
+	for i, f := range doms {
 		if f.Domid == 0 {
-			in := dom0()
+			in := infos[i]
 			out = append(out, map[string]any{"domid": 0, "config": map[string]any{
 				"c_info": map[string]any{"type": "pv", "name": dom0Name, "uuid": in.UUID},
 				"b_info": map[string]any{"max_vcpus": in.MaxVCPUs, "max_memkb": in.MaxMemKiB, "target_memkb": in.MemoryKiB}}})
 			continue
 		}
-		out = append(out, longOf(f.Config, f.Domid))
+		l := longOf(f.Config, f.Domid)
+		if in := infos[i]; f.Sandbox != nil || in.Engine != "" {
+			g := l.Config.Gozen
+			if g == nil {
+				g = &longGozen{}
+				l.Config.Gozen = g
+			}
+			g.RunsOn, g.RunsOnWhy, g.EventABI, g.Paths, g.Sandbox = in.Engine, in.EngineWhy, in.EventABI, in.Paths, f.Sandbox
+		}
+		out = append(out, l)
 	}
 	return a.printJSON(out)
 }

@@ -76,6 +76,9 @@ func (a *app) request(f control.Found, verb, word string, fallback bool) bool {
 		}
 		a.say("guest didn't acknowledge control request: -9")
 		a.say("%s failed (rc=-9)", verb)
+	case errors.Is(err, control.ErrNoParavirt) && fallback && word == "poweroff" && c.Shutdown(ctx, control.PowerButton) == nil:
+		a.say("PV control interface not available: sending ACPI power button event.")
+		return true
 	case errors.Is(err, control.ErrNoParavirt):
 		button, event := "power", "shutdown"
 		if word == "reboot" {

@@ -19,7 +19,7 @@ import (
 // TestMain lets the test binary be xl, the xenstore programs, and a hypervisor whose machines are fakes.
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
-		"hypervisor": func() { os.Exit(process.Main(os.Args[1:], "test", controltest.New)) },
+		"hypervisor": func() { os.Exit(process.Main(os.Args[1:], "test", controltest.New, controltest.Host)) },
 	}
 	for _, n := range []string{"xl", "xenstore-ls", "xenstore-read", "xenstore-write", "xenstore-rm", "xenstore-watch",
 		"xenstore-exists", "xenstore-list", "xenstore-chmod"} {

@@ -36,7 +36,7 @@ type Files struct {
 // powers off.
 func Prepare(dir, kernel, busybox string) (Files, error) {
 	f := Files{dir: dir, kernel: kernel, vmlinux: filepath.Join(dir, "vmlinux"), initrd: filepath.Join(dir, "initrd")}
-	v, err := vmlinux(kernel)
+	v, err := VMLinux(kernel)
 	if err != nil {
 		return f, err
 	}

@@ -16,9 +16,9 @@ const (
 	elfProgram = 56
 )
 
-// vmlinux gives the kernel in the file at path, whatever it is wrapped in, as an ELF image with its segments and the note that names the
+// VMLinux gives the kernel in the file at path, whatever it is wrapped in, as an ELF image with its segments and the note that names the
 // PVH entry.
-func vmlinux(path string) ([]byte, error) {
+func VMLinux(path string) ([]byte, error) {
 	k, err := image.OpenFile(path)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ func grantRows() []row {
 			"grant_table_op/get_version"}, guest: grantTable},
 		{name: "grant map and copy", covers: []string{"grant_table_op/map_grant_ref", "grant_table_op/unmap_grant_ref", "grant_table_op/copy",
 			"grant_table_op/swap_grant_ref"}, guest: grantMap},
+		{name: "grants of version 2", covers: []string{"grant_table_op/set_version", "memory_op/add_to_physmap"}, guest: grants2},
 	}
 }
 
@@ -43,9 +44,9 @@ func grantTable(p *abi.Prog) func(*guest) {
 	r3 := p.Call(grantOp, xen.GNTTABOP_setup_table, big, 1)
 	q2 := p.Struct(&xen.GnttabQuerySize{Dom: self})
 	r4 := p.Call(grantOp, xen.GNTTABOP_query_size, q2, 1)
-	v1, v2 := p.Struct(&xen.GnttabSetVersion{Version: 1}), p.Struct(&xen.GnttabSetVersion{Version: 2})
+	v1, v3 := p.Struct(&xen.GnttabSetVersion{Version: 1}), p.Struct(&xen.GnttabSetVersion{Version: 3})
 	r5 := p.Call(grantOp, xen.GNTTABOP_set_version, v1, 1)
-	bad := p.Call(grantOp, xen.GNTTABOP_set_version, v2, 1)
+	bad := p.Call(grantOp, xen.GNTTABOP_set_version, v3, 1)
 	get := p.Struct(&xen.GnttabGetVersion{Dom: self})
 	r6 := p.Call(grantOp, xen.GNTTABOP_get_version, get, 1)
 	two := p.Call(grantOp, xen.GNTTABOP_query_size, q, 2)
@@ -64,10 +65,10 @@ func grantTable(p *abi.Prog) func(*guest) {
 		if g.decode(big, &c); c.Status == xen.GNTST_okay {
 			g.t.Error("10000 frames were taken")
 		}
-		if v := g.u32(get + 4); v != 1 || g.u32(v2) != 1 {
-			g.t.Errorf("version %d, and %d after a refusal", v, g.u32(v2))
+		if v := g.u32(get + 4); v != 1 || g.u32(v3) != 1 {
+			g.t.Errorf("version %d, and %d after a refusal", v, g.u32(v3))
 		}
-		g.fails("version 2", bad, xen.ENOSYS)
+		g.fails("version 3", bad, xen.EINVAL)
 		g.fails("two queries", two, xen.EINVAL)
 		g.fails("an unreadable argument", fault, xen.EFAULT)
 		g.fails("operation 77", none, xen.ENOSYS)
@@ -101,7 +102,7 @@ func grantMap(p *abi.Prog) func(*guest) {
 	unmapped := p.Call(grantOp, xen.GNTTABOP_unmap_grant_ref, u, 1)
 	u2 := p.Struct(&xen.GnttabUnmapGrantRef{HostAddr: at, Handle: 12345})
 	again := p.Call(grantOp, xen.GNTTABOP_unmap_grant_ref, u2, 1)
-	wrong := p.Struct(&xen.GnttabMapGrantRef{HostAddr: at, Flags: xen.GNTMAP_host_map, Ref: 9, Dom: 99})
+	wrong := p.Struct(&xen.GnttabMapGrantRef{HostAddr: at, Flags: xen.GNTMAP_host_map, Ref: 9, Dom: 0x7000})
 	other := p.Call(grantOp, xen.GNTTABOP_map_grant_ref, wrong, 1)
 	unset := p.Struct(&xen.GnttabMapGrantRef{HostAddr: at, Flags: xen.GNTMAP_host_map, Ref: 40})
 	p.Copy(2, unset+16, dom)
@@ -114,12 +115,8 @@ func grantMap(p *abi.Prog) func(*guest) {
 	copies := p.Words(10)
 	for i, c := range []xen.GnttabCopy{{Source: 9, Dest: 10, SourceOffset: 0, DestOffset: 0x100, Len: 16}, {Source: 10, Dest: 11, Len: 16}} {
 		c.Flags = xen.GNTCOPY_source_gref | xen.GNTCOPY_dest_gref
-		k := xen.Sizer(xen.ABI64)
-		c.Layout(&k)
-		size = uint64(k.Size())
-		b := make([]byte, size)
-		e := xen.Encoder(xen.ABI64, b)
-		c.Layout(&e)
+		b := xen.Encode(xen.ABI64, &c)
+		size = uint64(len(b))
 		p.SetBytes(copies+size*uint64(i), b)
 		p.Copy(2, copies+size*uint64(i)+8, dom)
 		p.Copy(2, copies+size*uint64(i)+24, dom)

@@ -21,7 +21,7 @@ func hvm(p *abi.Prog) func(*guest) {
 	readOnly := p.SetParam(xen.HVM_PARAM_CONSOLE_PFN, 5)
 	hidden, _ := p.Param(xen.HVM_PARAM_IDENT_PT)
 	beyond, _ := p.Param(xen.HVM_NR_PARAMS)
-	other := p.Call(hvmOp, xen.HVMOP_get_param, p.Struct(&xen.HVMParam{DomID: 99, Index: xen.HVM_PARAM_STORE_PFN}))
+	other := p.Call(hvmOp, xen.HVMOP_get_param, p.Struct(&xen.HVMParam{DomID: 0x7000, Index: xen.HVM_PARAM_STORE_PFN}))
 	flush := p.Call(hvmOp, xen.HVMOP_flush_tlbs, 0)
 	flushSome := p.Call(hvmOp, xen.HVMOP_flush_tlbs, 1)
 	t1, t2 := p.Words(1), p.Words(1)

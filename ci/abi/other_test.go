@@ -28,12 +28,7 @@ func otherRows() []row {
 func entries(p *abi.Prog, list ...xen.MulticallEntry) abi.Addr {
 	at := p.Words(8 * len(list))
 	for i := range list {
-		k := xen.Sizer(xen.ABI64)
-		list[i].Layout(&k)
-		b := make([]byte, k.Size())
-		e := xen.Encoder(xen.ABI64, b)
-		list[i].Layout(&e)
-		p.SetBytes(at+uint64(64*i), b)
+		p.SetBytes(at+uint64(64*i), xen.Encode(xen.ABI64, &list[i]))
 	}
 	return at
 }

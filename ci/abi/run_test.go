@@ -126,11 +126,9 @@ func (g *guest) u32(at abi.Addr) uint32 {
 }
 
 // decode reads a wire struct.
-func (g *guest) decode(at abi.Addr, s abi.Layout) {
+func (g *guest) decode(at abi.Addr, s xen.Struct) {
 	g.t.Helper()
-	k := xen.Sizer(xen.ABI64)
-	s.Layout(&k)
-	d := xen.Decoder(xen.ABI64, g.bytes(at, k.Size()))
+	d := xen.Decoder(xen.ABI64, g.bytes(at, xen.SizeOf(xen.ABI64, s)))
 	s.Layout(&d)
 }
 

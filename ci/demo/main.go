@@ -45,7 +45,7 @@ func demo(ctx context.Context, bin, engine string, builtin bool) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove(dir)
 	g, err := prepare(dir, engine, builtin)
 	if err != nil {
 		return err
@@ -53,4 +53,11 @@ func demo(ctx context.Context, bin, engine string, builtin bool) error {
 	s := &session{ctx: ctx, bin: bin, run: filepath.Join(dir, "run"), guest: g}
 	defer s.cleanUp()
 	return s.play()
+}
+
+// remove deletes the demo's folder. A domain's process may still be about to leave it, and a folder that gains a file meanwhile stays.
+func remove(dir string) {
+	for end := time.Now().Add(5 * time.Second); os.RemoveAll(dir) != nil && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -3,32 +3,39 @@ package e2e
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"gozen/benches/guest/linux"
 	"gozen/ci/kernels"
 )
 
-// count says how many processors the guest has, and powers off.
-const count = "#!/bin/sh\nmount -t proc proc /proc\necho \"" + linux.Greeting + "init, $(grep -c ^processor /proc/cpuinfo) processors\"\nexec poweroff -f\n"
+// count says how many processors the guest has, and how it is virtualized, and powers off.
+const count = "#!/bin/sh\nmount -t proc proc /proc; mount -t sysfs sys /sys\necho \"" + linux.Greeting +
+	"init, $(grep -c ^processor /proc/cpuinfo) processors, a $(cat /sys/hypervisor/guest_type) guest\"\nexec poweroff -f\n"
 
 // TestBoot_debian boots each stock kernel, unmodified, to its init and to a clean power-off.
 func TestBoot_debian(t *testing.T) {
 	for _, k := range kernels.Names() {
 		for _, n := range []int{1, 4} {
-			t.Run(fmt.Sprintf("%s/vcpus=%d", k, n), func(t *testing.T) {
-				h := newHost(t)
-				c := h.create(h.debian("boot", k, count, fmt.Sprintf("vcpus = %d\n", n)))
-				if got := c.expect(`Hello from init, (\d+) processors`)[1]; got != strconv.Itoa(n) {
-					t.Errorf("the guest has %s processors, want %d", got, n)
-				}
-				c.expect(`Domain 1 has ended: poweroff`)
-				c.end()
-				if d, ok := h.domain("boot"); ok {
-					t.Errorf("still there: %+v", d)
-				}
-			})
+			for _, typ := range []string{"pvh", "pv"} {
+				t.Run(fmt.Sprintf("%s/%s/vcpus=%d", k, typ, n), func(t *testing.T) { bootDebian(t, k, typ, n) })
+			}
 		}
+	}
+}
+
+func bootDebian(t *testing.T, kernel, typ string, vcpus int) {
+	h := newHost(t)
+	c := h.create(h.debian("boot", kernel, count, fmt.Sprintf("vcpus = %d\ntype = %q\n", vcpus, typ)))
+	m := c.expect(`Hello from init, (\d+) processors, a (\w+) guest`)
+	if m[1] != strconv.Itoa(vcpus) || !strings.EqualFold(m[2], typ) {
+		t.Errorf("the guest is %s with %s processors, want %s with %d", m[2], m[1], typ, vcpus)
+	}
+	c.expect(`Domain 1 has ended: poweroff`)
+	c.end()
+	if d, ok := h.domain("boot"); ok {
+		t.Errorf("still there: %+v", d)
 	}
 }
 

@@ -17,27 +17,30 @@ import (
 // fingerprintEvery is the distance of two fingerprints of a deterministic run, in instructions.
 const fingerprintEvery = 150e6
 
-// TestDeterministic_twoRunsAreEqual boots a stock kernel to power-off twice in virtual time, with 1 and with 4 vCPUs, and compares
-// registers and memory all along the way.
+// TestDeterministic_twoRunsAreEqual boots a stock kernel to power-off twice in virtual time, as PVH guest with 1 and with 4 vCPUs, and as HVM guest, and
+// compares registers and memory all along the way.
 func TestDeterministic_twoRunsAreEqual(t *testing.T) {
 	if testing.Short() {
-		t.Skip("four boots")
+		t.Skip("six boots")
 	}
-	for _, vcpus := range []int{1, 4} {
-		a, b := fingerprints(t, vcpus), fingerprints(t, vcpus)
+	for _, c := range []struct {
+		typ   config.Type
+		vcpus int
+	}{{config.PVH, 1}, {config.PVH, 4}, {config.HVM, 2}} {
+		a, b := fingerprints(t, c.typ, c.vcpus), fingerprints(t, c.typ, c.vcpus)
 		if len(a) < 5 {
-			t.Errorf("%d vCPUs: only %d fingerprints", vcpus, len(a))
+			t.Errorf("%s, %d vCPUs: only %d fingerprints", c.typ, c.vcpus, len(a))
 		}
 		if !slices.Equal(a, b) {
-			t.Errorf("%d vCPUs: two runs differ:\n%x\n%x", vcpus, a, b)
+			t.Errorf("%s, %d vCPUs: two runs differ:\n%x\n%x", c.typ, c.vcpus, a, b)
 		}
 	}
 }
 
 // fingerprints gives instruction counts and hashes, alternating.
-func fingerprints(t *testing.T, vcpus int) (out []uint64) {
+func fingerprints(t *testing.T, typ config.Type, vcpus int) (out []uint64) {
 	t.Helper()
-	bootInProcess(t, vcpus, func(d *config.Domain) { d.Deterministic = true }, func(m *build.Machine) {
+	bootInProcess(t, vcpus, func(d *config.Domain) { d.Deterministic, d.Type = true, typ }, func(m *build.Machine) {
 		m.Observe(fingerprintEvery, func(n uint64) { out = append(out, n, m.Fingerprint()) })
 	})
 	return out

@@ -99,14 +99,15 @@ func TestPerfctl(t *testing.T) {
 // TestDemo runs the demo with the guest that needs no packages.
 func TestDemo(t *testing.T) {
 	h := newHost(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	out := h.run("demo", "-builtin", "-bin", h.bin)
 	for _, want := range []string{"Hello from the built-in guest", "=== xl list", "done: the guest booted, greeted and was shut down cleanly"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}
 	}
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "gozen-demo-*", "run", "[0-9]*"))
-	if len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gozen/benches/guest/hello"
+	"gozen/benches/guest/initramfs"
 	"gozen/benches/guest/linux"
 	"gozen/ci/kernels"
 	"gozen/hypervisor/control"
@@ -27,7 +28,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, p := range []string{"xl", "hypervisor", "perfctl", "ci/demo"} {
+	for _, p := range []string{"xl", "hypervisor", "perfctl", "ci/demo", "ci/e2e/captured"} {
 		c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./"+p)
 		c.Dir, c.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
@@ -54,6 +55,7 @@ func TestMain(m *testing.M) {
 type host struct {
 	t        *testing.T
 	bin, dir string
+	env      []string // beyond the usual
 }
 
 // newHost makes a run folder. Its domains are destroyed at the end of the test.
@@ -67,7 +69,7 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t, bin, dir}
+	h := &host{t: t, bin: bin, dir: dir}
 	t.Cleanup(func() {
 		for _, d := range h.list() {
 			if d.Domid != 0 {
@@ -83,6 +85,7 @@ func (h *host) command(program string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(h.t.Context(), filepath.Join(h.bin, program), args...)
 	c.Dir = h.dir
 	c.Env = append(os.Environ(), "GOZEN_RUN="+filepath.Join(h.dir, "run"), "GOZEN_HYPERVISOR="+filepath.Join(h.bin, "hypervisor"))
+	c.Env = append(c.Env, h.env...)
 	c.WaitDelay = time.Second
 	return c
 }
@@ -174,15 +177,52 @@ func (h *host) hello(name, more string) string {
 // debian writes the configuration of a stock kernel with an init script, or skips the test.
 func (h *host) debian(name, kernel, script, more string) string {
 	h.t.Helper()
+	return h.debianWith(name, kernel, kernels.Busybox, "console=hvc0", script, "memory = 512\n"+more)
+}
+
+// debianWith is debian with another busybox and command line; more has the memory.
+func (h *host) debianWith(name, kernel, busybox, cmdline, script, more string) string {
+	h.t.Helper()
 	if testing.Short() {
 		h.t.Skip("boots a Debian kernel: not with -short")
 	}
-	disk, err := linux.Initramfs(guestFile(h.t, kernels.Busybox), script)
+	disk, err := linux.Initramfs(guestFile(h.t, busybox), script)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return h.config(name, fmt.Sprintf("kernel = %q\nramdisk = %q\ncmdline = \"console=hvc0\"\nmemory = 512\n%s",
-		guestFile(h.t, kernel), h.write("initramfs", disk), more))
+	return h.config(name, fmt.Sprintf("kernel = %q\nramdisk = %q\ncmdline = %q\n%s", guestFile(h.t, kernel), h.write("initramfs", disk), cmdline, more))
+}
+
+// debianModules is debian with modules of the kernel's package, and those that they need, loaded before script goes on; script is without its first line.
+func (h *host) debianModules(name, kernel string, modules []string, script, more string) string {
+	h.t.Helper()
+	if testing.Short() {
+		h.t.Skip("boots a Debian kernel: not with -short")
+	}
+	guestFile(h.t, kernel) // skips the test where there are none
+	paths, err := kernels.FetchModules(h.t.Output(), kernel, modules...)
+	if err != nil && os.Getenv("GOZEN_REQUIRE_KERNELS") == "1" {
+		h.t.Fatal(err)
+	} else if err != nil {
+		h.t.Skip(err)
+	}
+	var a initramfs.Archive
+	a.Dir("/modules", 0o755)
+	load := "#!/bin/sh\n"
+	for _, p := range paths {
+		a.HostFile("/modules/"+filepath.Base(p), 0o644, p)
+		load += "/bin/busybox insmod /modules/" + filepath.Base(p) + "\n"
+	}
+	second, err := a.Bytes()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	disk, err := linux.Initramfs(guestFile(h.t, kernels.Busybox), load+script)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.config(name, fmt.Sprintf("kernel = %q\nramdisk = %q\ncmdline = \"console=hvc0\"\nmemory = 512\n%s", guestFile(h.t, kernel),
+		h.write("initramfs", append(disk, second...)), more)) // the kernel unpacks one archive after the other
 }
 
 func guestFile(t *testing.T, name string) string {

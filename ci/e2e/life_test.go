@@ -115,6 +115,13 @@ func TestHello(t *testing.T) {
 	c := h.create(h.hello("hello", ""))
 	c.expect("Hello from the built-in guest on gozen\r?\n")
 	c.expect("waiting for: xl shutdown")
+	plan := h.run("xl", "list", "-l", "hello")
+	for _, want := range []string{`"runs_on": "soft"`, `"runs_on_why": "asked for"`, `"event_abi": "2-level"`, `"hypercalls": "exit"`, `"apic": "ours"`,
+		`"events": "fifo, if the guest asks for it"`, `"upcall": "gozen"`, `"timer": "gozen"`} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("xl list -l lacks %s:\n%s", want, plan)
+		}
+	}
 	idle(t, h, "hello")
 	overhead(t, h, "hello")
 	h.run("xl", "shutdown", "-w", "hello")

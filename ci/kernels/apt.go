@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,12 +17,31 @@ import (
 // patterns are the Debian packages by name of the file they give. Of several that match, the newest counts.
 func patterns() map[string]string {
 	return map[string]string{
-		"6.1-cloud":  `linux-image-6\.1\.0-[0-9]+-cloud-amd64-unsigned`,
-		"6.1":        `linux-image-6\.1\.0-[0-9]+-amd64-unsigned`,
-		"6.12-cloud": `linux-image-6\.12\.[0-9]+\+deb12-cloud-amd64-unsigned`,
-		"6.12":       `linux-image-6\.12\.[0-9]+\+deb12-amd64-unsigned`,
-		Busybox:      `busybox-static`,
+		"6.1-cloud":        `linux-image-6\.1\.0-[0-9]+-cloud-amd64-unsigned`,
+		"6.1":              `linux-image-6\.1\.0-[0-9]+-amd64-unsigned`,
+		"6.12-cloud":       `linux-image-6\.12\.[0-9]+\+deb12-cloud-amd64-unsigned`,
+		"6.12":             `linux-image-6\.12\.[0-9]+\+deb12-amd64-unsigned`,
+		Busybox:            `busybox-static`,
+		"arm64-6.1-cloud":  `linux-image-6\.1\.0-[0-9]+-cloud-arm64-unsigned`,
+		"arm64-6.1":        `linux-image-6\.1\.0-[0-9]+-arm64-unsigned`,
+		"arm64-6.12-cloud": `linux-image-6\.12\.[0-9]+\+deb12-cloud-arm64-unsigned`,
+		"arm64-6.12":       `linux-image-6\.12\.[0-9]+\+deb12-arm64-unsigned`,
+		BusyboxArm64:       `busybox-static`,
+		"i386-6.1-pae":     `linux-image-6\.1\.0-[0-9]+-686-pae-unsigned`,
+		"i386-6.1":         `linux-image-6\.1\.0-[0-9]+-686-unsigned`,
+		BusyboxI386:        `busybox-static`,
 	}
+}
+
+// arch gives Debian's name of the architecture that a named file is for.
+func arch(name string) string {
+	switch {
+	case strings.HasPrefix(name, "arm64-"), name == BusyboxArm64:
+		return "arm64"
+	case strings.HasPrefix(name, "i386-"), name == BusyboxI386:
+		return "i386"
+	}
+	return "amd64"
 }
 
 // ErrNoPackages wraps the reason why packages cannot be had on this machine.
@@ -29,8 +50,9 @@ var ErrNoPackages = errors.New("getting Debian packages failed")
 // debianKeyring signs Debian's archive; with it, a machine whose own sources lack the packages can ask Debian's.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-const debianSources = `deb [arch=amd64 signed-by=` + debianKeyring + `] http://deb.debian.org/debian bookworm main
-deb [arch=amd64 signed-by=` + debianKeyring + `] http://deb.debian.org/debian-security bookworm-security main
+// debianSources is a sources.list for the architecture that takes the place of ARCH.
+const debianSources = `deb [arch=ARCH signed-by=` + debianKeyring + `] http://deb.debian.org/debian bookworm main
+deb [arch=ARCH signed-by=` + debianKeyring + `] http://deb.debian.org/debian-security bookworm-security main
 `
 
 // apt runs apt's own tools with one set of package lists.
@@ -39,33 +61,43 @@ type apt struct {
 	log  io.Writer
 }
 
-// lists gives the ways to ask, each a function that prepares it: the system's lists as they are, then lists of our own under dir made from the
-// system's sources (no root needed), then the same from Debian's archive.
-func lists(dir string, log io.Writer) []func() (*apt, error) {
+// lists gives the ways to ask for packages of an architecture, each a function that prepares it: the system's lists as they are (only for
+// this machine's own), then lists of our own under dir made from the system's sources (no root and no dpkg --add-architecture
+// needed), then the same from Debian's archive.
+func lists(dir, arch string, log io.Writer) []func() (*apt, error) {
 	base := []string{"-o", "APT::Sandbox::User=" + userName()}
+	architecture := []string{"-o", "APT::Architecture=" + arch, "-o", "APT::Architectures::=" + arch}
 	private := func(extra ...string) *apt {
-		return &apt{append(append(base, "-o", "Dir::State="+filepath.Join(dir, "state"), "-o", "Dir::State::status="+os.DevNull,
-			"-o", "Dir::Cache="+filepath.Join(dir, "cache"), "-o", "APT::Update::Post-Invoke::=", "-o", "Acquire::Languages=none"), extra...), log}
+		opts := append(slices.Clone(base), "-o", "Dir::State="+filepath.Join(dir, "state"), "-o", "Dir::State::status="+os.DevNull,
+			"-o", "Dir::Cache="+filepath.Join(dir, "cache"), "-o", "APT::Update::Post-Invoke::=", "-o", "Acquire::Languages=none")
+		return &apt{append(opts, extra...), log}
 	}
-	return []func() (*apt, error){
-		func() (*apt, error) { return &apt{base, log}, nil },
-		func() (*apt, error) { a := private(); return a, a.update(dir) },
-		func() (*apt, error) {
-			if _, err := os.Stat(debianKeyring); err != nil {
-				return nil, fmt.Errorf("%s is not installed", debianKeyring)
-			}
-			list := filepath.Join(dir, "debian.list")
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return nil, err
-			}
-			if err := os.WriteFile(list, []byte(debianSources), 0o644); err != nil {
-				return nil, err
-			}
-			a := private("-o", "Dir::Etc::SourceList="+list, "-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Architecture=amd64",
-				"-o", "APT::Architectures::=amd64")
-			return a, a.update(dir)
-		},
+	system := func() (*apt, error) { return &apt{base, log}, nil }
+	ownSources := func() (*apt, error) {
+		a := private()
+		if arch != runtime.GOARCH {
+			a = private(architecture...)
+		}
+		return a, a.update(dir)
 	}
+	archive := func() (*apt, error) {
+		if _, err := os.Stat(debianKeyring); err != nil {
+			return nil, fmt.Errorf("%s is not installed", debianKeyring)
+		}
+		list := filepath.Join(dir, "debian.list")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(list, []byte(strings.ReplaceAll(debianSources, "ARCH", arch)), 0o644); err != nil {
+			return nil, err
+		}
+		a := private(append(architecture, "-o", "Dir::Etc::SourceList="+list, "-o", "Dir::Etc::SourceParts=/dev/null")...)
+		return a, a.update(dir)
+	}
+	if arch != runtime.GOARCH {
+		return []func() (*apt, error){ownSources, archive}
+	}
+	return []func() (*apt, error){system, ownSources, archive}
 }
 
 func userName() string {

@@ -26,39 +26,70 @@ const (
 var (
 	errNotDeb   = errors.New("not a Debian package")
 	errNotThere = errors.New("no such file in the package")
+	errEnough   = errors.New("that is enough")
 )
 
 // extract copies to w the first regular file of the Debian package r whose path in the package matches pattern (path.Match, such
 // as "boot/vmlinuz-*"), and gives its path. At most limit bytes are copied.
 func extract(w io.Writer, r io.Reader, pattern string, limit int64) (string, error) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return "", err
+	}
+	found := ""
+	err := walk(r, limit, func(name string, content io.Reader) error {
+		if ok, _ := path.Match(pattern, name); !ok {
+			return nil
+		}
+		found = name
+		if _, err := io.Copy(w, content); err != nil {
+			return fmt.Errorf("%s in the package: %w", name, err)
+		}
+		return errEnough
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return found, nil
+	case err != nil:
+		return "", err
+	}
+	return "", fmt.Errorf("%w: %s", errNotThere, pattern)
+}
+
+// walk calls each for every regular file of the Debian package r, with its path there and its content. Reading of a file with more than limit
+// bytes fails. walk ends with the first error of each.
+func walk(r io.Reader, limit int64, each func(name string, content io.Reader) error) error {
 	data, err := dataMember(bufio.NewReaderSize(r, 1<<20))
 	if err != nil {
-		return "", err
+		return err
 	}
 	t := tar.NewReader(data)
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("%w: %s", errNotThere, pattern)
+			return nil
 		}
 		if err != nil {
-			return "", fmt.Errorf("package contents: %w", err)
+			return fmt.Errorf("package contents: %w", err)
 		}
-		name := path.Clean("/" + h.Name)[1:]
-		if ok, err := path.Match(pattern, name); err != nil {
-			return "", err
-		} else if !ok || h.Typeflag != tar.TypeReg {
+		if h.Typeflag != tar.TypeReg {
 			continue
 		}
+		name := path.Clean("/" + h.Name)[1:]
+		content := io.Reader(t)
 		if h.Size > limit {
-			return "", fmt.Errorf("%s in the package has %d bytes, more than %d", name, h.Size, limit)
+			content = tooLarge{fmt.Errorf("it has %d bytes, more than %d", h.Size, limit)}
 		}
-		if _, err := io.Copy(w, t); err != nil {
-			return "", fmt.Errorf("%s in the package: %w", name, err)
+		if err := each(name, content); err != nil {
+			return err
 		}
-		return name, nil
 	}
 }
+
+// tooLarge is the content of a file over the limit.
+type tooLarge struct{ err error }
+
+// Read implements io.Reader.
+func (t tooLarge) Read([]byte) (int, error) { return 0, t.err }
 
 // dataMember finds data.tar.* in the ar archive and gives its unpacked contents.
 func dataMember(r *bufio.Reader) (io.Reader, error) {

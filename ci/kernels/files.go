@@ -11,13 +11,30 @@ import (
 // Names lists the kernels, the name being the folder that holds each.
 func Names() []string { return []string{"6.1-cloud", "6.1", "6.12-cloud", "6.12"} }
 
-// Busybox is the name of the static busybox.
-const Busybox = "busybox"
+// Arm64Names lists the arm64 kernels in the same way.
+func Arm64Names() []string {
+	return []string{"arm64-6.1-cloud", "arm64-6.1", "arm64-6.12-cloud", "arm64-6.12"}
+}
+
+// I386Names lists the 32-bit kernels, with PAE and with 32-bit page tables, in the same way.
+func I386Names() []string { return []string{"i386-6.1-pae", "i386-6.1"} }
+
+// The names of the static busybox, for amd64, arm64 and i386.
+const (
+	Busybox      = "busybox"
+	BusyboxArm64 = "busybox-arm64"
+	BusyboxI386  = "busybox-i386"
+)
+
+func isBusybox(name string) bool {
+	return name == Busybox || name == BusyboxArm64 || name == BusyboxI386
+}
 
 // Env names the environment variable that overrides the cache folder.
 const Env = "GOZEN_KERNELS"
 
-// Files is a folder of guest files: NAME/vmlinuz for each kernel, and busybox.
+// Files is a folder of guest files: NAME/vmlinuz for each kernel, NAME/modules for modules of it that were asked for, busybox,
+// busybox-arm64 and busybox-i386.
 type Files struct{ Dir string }
 
 // ErrMissing wraps what Find says of files that are not there.
@@ -30,15 +47,15 @@ func Open() (Files, error) {
 		d, err := filepath.Abs(d)
 		return Files{d}, err
 	}
-	root, err := repository()
+	root, err := Repository()
 	if err != nil {
 		return Files{}, err
 	}
 	return Files{filepath.Join(root, ".cache", "guests")}, nil
 }
 
-// repository finds the folder with gozen's go.mod at or above the working folder.
-func repository() (string, error) {
+// Repository finds the folder with gozen's go.mod at or above the working folder.
+func Repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -56,13 +73,13 @@ func repository() (string, error) {
 
 // path gives where a file lies, whether or not it is there.
 func (f Files) path(name string) string {
-	if name == Busybox {
-		return filepath.Join(f.Dir, Busybox)
+	if isBusybox(name) {
+		return filepath.Join(f.Dir, name)
 	}
 	return filepath.Join(f.Dir, name, "vmlinuz")
 }
 
-// Find gives the path of a kernel (one of Names) or of Busybox. If it is not there the error wraps ErrMissing and says
+// Find gives the path of a kernel (one of Names, Arm64Names or I386Names) or of a busybox. Debian's arm64 vmlinuz is a plain EFI-stub Image, not compressed. If it is not there the error wraps ErrMissing and says
 // how to get it.
 func (f Files) Find(name string) (string, error) {
 	p := f.path(name)

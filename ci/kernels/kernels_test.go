@@ -123,6 +123,30 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestChoose_arm64(t *testing.T) {
+	packages := strings.Fields(`linux-image-6.1.0-48-arm64-unsigned linux-image-6.1.0-48-cloud-arm64-unsigned linux-image-6.12.117+deb12-arm64-unsigned
+		linux-image-6.12.117+deb12-arm64-16k-unsigned linux-image-6.12.117+deb12-rt-arm64-unsigned linux-image-6.12.117+deb12-arm64 busybox-static`)
+	found, missing := choose(packages, append(Arm64Names(), BusyboxArm64))
+	want := map[string]string{"arm64-6.1-cloud": "linux-image-6.1.0-48-cloud-arm64-unsigned", "arm64-6.1": "linux-image-6.1.0-48-arm64-unsigned",
+		"arm64-6.12": "linux-image-6.12.117+deb12-arm64-unsigned", BusyboxArm64: "busybox-static"}
+	if d := cmp.Diff(want, found); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"arm64-6.12-cloud"}, missing); d != "" {
+		t.Error(d)
+	}
+	for _, n := range append(Names(), Busybox) {
+		if arch(n) != "amd64" {
+			t.Errorf("%s is for %s", n, arch(n))
+		}
+	}
+	for n := range want {
+		if arch(n) != "arm64" {
+			t.Errorf("%s is for %s", n, arch(n))
+		}
+	}
+}
+
 func TestFetch_given(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(Env, dir)
@@ -153,5 +177,21 @@ func TestOpen_repository(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if _, err := Open(); err == nil {
 		t.Error("found a repository outside of one")
+	}
+}
+
+func TestChoose_i386(t *testing.T) {
+	packages := strings.Fields(`linux-image-6.1.0-50-686-unsigned linux-image-6.1.0-50-686-pae-unsigned linux-image-6.1.0-50-rt-686-pae-unsigned
+		linux-image-6.1.0-9-686-pae-unsigned linux-image-6.1.0-51-amd64-unsigned busybox-static`)
+	found, missing := choose(packages, append(I386Names(), BusyboxI386))
+	want := map[string]string{"i386-6.1-pae": "linux-image-6.1.0-50-686-pae-unsigned", "i386-6.1": "linux-image-6.1.0-50-686-unsigned",
+		BusyboxI386: "busybox-static"}
+	if d := cmp.Diff(want, found); d != "" || missing != nil {
+		t.Errorf("missing %v; %s", missing, d)
+	}
+	for name := range want {
+		if arch(name) != "i386" {
+			t.Errorf("%s is for %s", name, arch(name))
+		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package acpi writes the ACPI tables of a domain without legacy hardware: RSDP, XSDT, FADT, MADT and DSDT (ACPI 5.0).
 //
 // What lives here: table layouts, checksums, the little AML there is. What does not: where tables go and what else is in
-// the memory map (pvh), HVM's richer tables (hvm).
+// the memory map (pvh), the tables of a PC (hvm, which takes headers and layout from here).
 //
 // The path through it: Build lays all tables out one after the other behind the RSDP and gives the bytes to be put at
 // Config.Base.

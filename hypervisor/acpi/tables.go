@@ -68,25 +68,33 @@ func Build(c Config) ([]byte, error) {
 	if c.Base%tableAlign != 0 || c.Base > 1<<32-1<<20 {
 		return nil, fmt.Errorf("acpi tables at %#x: not 16-byte aligned below 4 GiB", uint64(c.Base))
 	}
-	out := make([]byte, rsdpSize)
-	add := func(t []byte) uint64 {
-		for len(out)%tableAlign != 0 {
-			out = append(out, 0)
-		}
-		at := uint64(c.Base) + uint64(len(out))
-		out = append(out, t...)
-		return at
-	}
-	dsdtAt := add(dsdt(c))
-	fadtAt := add(fadt(c, dsdtAt))
-	madtAt := add(madt(c))
-	xsdtAt := add(xsdt(fadtAt, madtAt))
-	rsdp(out[:rsdpSize], xsdtAt)
-	return out, nil
+	out := Area{Base: c.Base, Bytes: make([]byte, rsdpSize)}
+	dsdtAt := out.Add(dsdt(c))
+	fadtAt := out.Add(fadt(c, dsdtAt))
+	madtAt := out.Add(madt(c))
+	xsdtAt := out.Add(XSDT(fadtAt, madtAt))
+	copy(out.Bytes, RSDP(xsdtAt))
+	return out.Bytes, nil
 }
 
-// table puts the common header (ACPI 5.0, 5.2.6) before body.
-func table(sig string, rev byte, body []byte) []byte {
+// Area is memory that tables are laid out in, one after the other.
+type Area struct {
+	Base  guestmem.GPA // of Bytes; 16-byte aligned
+	Bytes []byte
+}
+
+// Add appends a table and gives its address.
+func (a *Area) Add(t []byte) uint64 {
+	for len(a.Bytes)%tableAlign != 0 {
+		a.Bytes = append(a.Bytes, 0)
+	}
+	at := uint64(a.Base) + uint64(len(a.Bytes))
+	a.Bytes = append(a.Bytes, t...)
+	return at
+}
+
+// Table puts the common header (ACPI 5.0, 5.2.6) before body.
+func Table(sig string, rev byte, body []byte) []byte {
 	t := make([]byte, headerSize, headerSize+len(body))
 	copy(t, sig)
 	le.PutUint32(t[4:], uint32(headerSize+len(body)))
@@ -108,7 +116,9 @@ func checksum(b []byte) byte {
 	return -sum
 }
 
-func rsdp(b []byte, xsdtAt uint64) {
+// RSDP gives the structure that firmware tables begin with.
+func RSDP(xsdtAt uint64) []byte {
+	b := make([]byte, rsdpSize)
 	copy(b, "RSD PTR ")
 	copy(b[9:], oemID)
 	b[15] = 2 // revision: has an XSDT
@@ -116,14 +126,16 @@ func rsdp(b []byte, xsdtAt uint64) {
 	le.PutUint64(b[24:], xsdtAt)
 	b[8] = checksum(b[:20])
 	b[32] = checksum(b)
+	return b
 }
 
-func xsdt(tables ...uint64) []byte {
+// XSDT gives the table that lists others by their addresses.
+func XSDT(tables ...uint64) []byte {
 	var body []byte
 	for _, t := range tables {
 		body = le.AppendUint64(body, t)
 	}
-	return table("XSDT", 1, body)
+	return Table("XSDT", 1, body)
 }
 
 func fadt(c Config, dsdtAt uint64) []byte {
@@ -136,7 +148,7 @@ func fadt(c Config, dsdtAt uint64) []byte {
 		ioByte(b[offSleepCtl:], c.SleepPort)
 		ioByte(b[offSleepStatus:], c.SleepPort+1)
 	}
-	return table("FACP", 5, b[headerSize:])
+	return Table("FACP", 5, b[headerSize:])
 }
 
 // ioByte fills in a generic address structure (ACPI 5.0, 5.2.3.1) for a one-byte I/O port.
@@ -149,7 +161,12 @@ func ioByte(b []byte, port uint16) {
 func madt(c Config) []byte {
 	body := le.AppendUint32(nil, lapicBase)
 	body = le.AppendUint32(body, 0)
-	for uid, id := range c.APICIDs {
+	return Table("APIC", 3, append(body, Processors(c.APICIDs)...))
+}
+
+// Processors gives the entries of a MADT for local APICs.
+func Processors(ids []uint32) (body []byte) {
+	for uid, id := range ids {
 		if id < firstX2APIC && uid < firstX2APIC {
 			body = append(body, madtLAPIC, 8, byte(uid), byte(id))
 			body = le.AppendUint32(body, cpuEnabled)
@@ -160,7 +177,7 @@ func madt(c Config) []byte {
 		body = le.AppendUint32(body, cpuEnabled)
 		body = le.AppendUint32(body, uint32(uid))
 	}
-	return table("APIC", 3, body)
+	return body
 }
 
 // AML opcodes (ACPI 5.0, 20.2).
@@ -183,7 +200,7 @@ func dsdt(c Config) []byte {
 		body = append(body, pkg...)
 	}
 	body = append(body, sized(amlScope, append([]byte{amlRoot}, "_SB_"...))...)
-	return table("DSDT", 2, body)
+	return Table("DSDT", 2, body)
 }
 
 // sized gives op, the package length of content (20.2.4, the one-byte form) and content.

@@ -1,11 +1,11 @@
 // Package apic is the local APIC of a vCPU, as xAPIC (memory-mapped) and x2APIC (MSRs), for every engine that has no
-// interrupt controller of its own.
+// interrupt controller of its own, and the IO-APIC of an HVM domain.
 //
 // What lives here: request and service registers, priorities, the local vector table, the timer in one-shot, periodic and TSC-deadline
-// mode, interrupt commands. What does not: the IO-APIC and delivery into the CPU (hypervisor/vcpu asks Pending, then calls Accept).
+// mode, interrupt commands; the IO-APIC's redirection table. What does not: delivery into the CPU (hypervisor/vcpu asks Pending, then calls Accept).
 //
 // The path through it: a vCPU's loop reads and writes registers, asks Pending before each run, and Deadline for its timer; other
 // vCPUs deliver with Fire. Times are TSC ticks.
 //
-// Lock order: LAPIC.mu is a leaf. Send of a Bus is called without it.
+// Lock order: LAPIC.mu is a leaf. Send and EOI of a Bus are called without it. An IOAPIC has no lock: its owner serialises.
 package apic

@@ -48,6 +48,9 @@ const (
 	version    = 0x50014 // six LVT entries, integrated APIC
 	svrEnable  = 1 << 8
 	lvtMasked  = 1 << 16
+	lvtMode    = 7 << 8
+	lvtNMI     = ModeNMI << 8
+	lvtExtINT  = ModeExtINT << 8
 	timerMode  = 3 << 17
 	modePeriod = 1 << 17
 	modeTSC    = 2 << 17
@@ -60,6 +63,7 @@ const (
 	ModeNMI     = 4
 	ModeINIT    = 5
 	ModeStartup = 6
+	ModeExtINT  = 7
 )
 
 // Command is an interrupt command: what goes from one vCPU to others.
@@ -72,20 +76,26 @@ type Command struct {
 	Short   uint8 // 0 none, 1 self, 2 all including self, 3 all but self
 	From    int   // vCPU number of the sender
 	X2      bool
+	Level   bool // level-triggered: the end of the interrupt goes back to the IO-APIC
 }
 
 // Bus carries commands to their targets. It is called without locks held.
 type Bus interface{ Send(Command) }
 
+// EOIBus is a Bus with an IO-APIC, which is told of the end of level-triggered interrupts. It is called without locks held.
+type EOIBus interface{ EOI(vector uint8) }
+
 // LAPIC is one local APIC.
 type LAPIC struct {
 	id  int
 	bus Bus
+	end EOIBus // nil without an IO-APIC
 
 	mu       sync.Mutex
 	base     uint64
 	tpr      uint32
 	irr, isr [4]uint64
+	tmr      [4]uint64 // level-triggered ones of those requested or in service
 	svr      uint32
 	ldr, dfr uint32
 	esr      uint32
@@ -100,6 +110,7 @@ type LAPIC struct {
 // New makes the local APIC of vCPU id in its reset state; APIC ids equal vCPU numbers times two, as Xen gives them.
 func New(id int, bus Bus) *LAPIC {
 	l := &LAPIC{id: id, bus: bus}
+	l.end, _ = bus.(EOIBus)
 	l.base = BaseAddr | BaseEnable
 	if id == 0 {
 		l.base |= BaseBSP
@@ -115,7 +126,7 @@ func (l *LAPIC) ID() uint32 { return APICID(l.id) }
 func APICID(vcpu int) uint32 { return uint32(vcpu) * 2 }
 
 func (l *LAPIC) reset() {
-	l.tpr, l.irr, l.isr = 0, [4]uint64{}, [4]uint64{}
+	l.tpr, l.irr, l.isr, l.tmr = 0, [4]uint64{}, [4]uint64{}, [4]uint64{}
 	l.svr, l.ldr, l.dfr, l.esr, l.icr = 0xff, 0, 0xffffffff, 0, 0
 	for i := range l.lvt {
 		l.lvt[i] = lvtMasked
@@ -186,6 +197,14 @@ func (l *LAPIC) Fire(vector uint8) {
 	l.mu.Unlock()
 }
 
+// FireLevel requests a level-triggered interrupt, whose end the bus is told of.
+func (l *LAPIC) FireLevel(vector uint8) {
+	l.mu.Lock()
+	l.fire(vector)
+	l.tmr[vector>>6] |= 1 << (vector & 63)
+	l.mu.Unlock()
+}
+
 // Set puts a vector into the request register whether or not the APIC is enabled by software, as Xen does for event channel
 // upcalls (vlapic_set_irq): an edge raised before the guest enables its APIC is delivered after.
 func (l *LAPIC) Set(vector uint8) {
@@ -201,6 +220,7 @@ func (l *LAPIC) fire(vector uint8) {
 	}
 	if l.svr&svrEnable != 0 && l.base&BaseEnable != 0 {
 		l.irr[vector>>6] |= 1 << (vector & 63)
+		l.tmr[vector>>6] &^= 1 << (vector & 63)
 	}
 }
 
@@ -221,6 +241,23 @@ func (l *LAPIC) Accept(vector uint8) {
 	bit := uint64(1) << (vector & 63)
 	l.irr[vector>>6] &^= bit
 	l.isr[vector>>6] |= bit
+	l.mu.Unlock()
+}
+
+// ExtINT reports whether an 8259 at the LINT0 pin may interrupt the vCPU now (SDM 3A 10.5.1): the pin is in ExtINT mode, or the APIC is
+// switched off and the pin is the processor's INTR.
+func (l *LAPIC) ExtINT() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.base&BaseEnable == 0 || l.lvt[RegLVTLINT0-RegLVTTimer]&(lvtMasked|lvtMode) == lvtExtINT
+}
+
+// VirtualWire brings the APIC into the state in which firmware leaves that of the first vCPU (MultiProcessor Specification 1.4, 3.6.2.2): enabled,
+// with an 8259 at LINT0 and NMI at LINT1.
+func (l *LAPIC) VirtualWire() {
+	l.mu.Lock()
+	l.svr |= svrEnable
+	l.lvt[RegLVTLINT0-RegLVTTimer], l.lvt[RegLVTLINT1-RegLVTTimer] = lvtExtINT, lvtNMI
 	l.mu.Unlock()
 }
 

@@ -9,7 +9,7 @@ func (l *LAPIC) Read(reg uint32, now uint64) (uint64, bool) {
 	case reg >= RegISR && reg < RegISR+8:
 		return uint64(word(&l.isr, reg-RegISR)), true
 	case reg >= RegTMR && reg < RegTMR+8:
-		return 0, true
+		return uint64(word(&l.tmr, reg-RegTMR)), true
 	case reg >= RegIRR && reg < RegIRR+8:
 		return uint64(word(&l.irr, reg-RegIRR)), true
 	case reg >= RegLVTTimer && reg <= RegLVTError:
@@ -72,9 +72,29 @@ func (l *LAPIC) Write(reg uint32, v, now uint64) bool {
 		}
 		return true
 	}
+	if reg == RegEOI {
+		vector, level := l.endOf(x2 && v != 0)
+		l.mu.Unlock()
+		if level && l.end != nil {
+			l.end.EOI(vector)
+		}
+		return !x2 || v == 0
+	}
 	ok := l.write(reg, uint32(v), now, x2)
 	l.mu.Unlock()
 	return ok
+}
+
+// endOf ends the interrupt in service, unless the write that wants it is refused, and tells whether an IO-APIC waits for that.
+func (l *LAPIC) endOf(refused bool) (vector uint8, level bool) {
+	isr := highest(&l.isr)
+	if isr < 0 || refused {
+		return 0, false
+	}
+	bit := uint64(1) << (isr & 63)
+	l.isr[isr>>6] &^= bit
+	level = l.tmr[isr>>6]&bit != 0
+	return uint8(isr), level
 }
 
 // command latches ICR and decodes it (SDM 3A figures 10-12 and 10-28).
@@ -105,13 +125,6 @@ func (l *LAPIC) write(reg, v uint32, now uint64, x2 bool) bool {
 	switch reg {
 	case RegTPR:
 		l.tpr = v & 0xff
-	case RegEOI:
-		if x2 && v != 0 {
-			return false
-		}
-		if isr := highest(&l.isr); isr >= 0 {
-			l.isr[isr>>6] &^= 1 << (isr & 63)
-		}
 	case RegLDR:
 		if !x2 {
 			l.ldr = v & 0xff000000

@@ -28,7 +28,7 @@ type ConsoleConfig struct {
 
 // Console serves a guest's console ring (public/io/console.h).
 type Console struct {
-	*worker
+	*Worker
 	cfg ConsoleConfig
 	out *ring.Reader
 	buf [xen.ConsoleOutSize]byte
@@ -45,7 +45,7 @@ type Console struct {
 func NewConsole(cfg ConsoleConfig) *Console {
 	in, out := ring.Console(cfg.Page)
 	c := &Console{cfg: cfg, in: in, out: out, room: make(chan struct{}, 1)}
-	c.worker = startWorker(c.step, cfg.Wake)
+	c.Worker = StartWorker(c.step, cfg.Wake)
 	c.Kick()
 	return c
 }
@@ -55,7 +55,7 @@ func (c *Console) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.close()
+	c.Worker.Stop()
 	c.wakeTypist()
 	return nil
 }

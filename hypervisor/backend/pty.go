@@ -62,9 +62,15 @@ func (p *PTY) setUp(fd int) error {
 // Path gives the name of the terminal's device, for console/tty in xenstore.
 func (p *PTY) Path() string { return p.path }
 
+// Input takes what is typed, as a Console does: fewer bytes than given when there is no room, which InputRoom tells of.
+type Input interface {
+	Write(p []byte) (int, error)
+	InputRoom() <-chan struct{}
+}
+
 // Serve copies out, the guest's output as from control.ConsoleLog.Subscribe, to the terminal and what is typed there to c,
 // until Close. When nobody reads the terminal its part of the output waits; nothing else does.
-func (p *PTY) Serve(out io.ReadCloser, c *Console) {
+func (p *PTY) Serve(out io.ReadCloser, c Input) {
 	p.wg.Add(3)
 	go func() {
 		defer p.wg.Done()
@@ -82,7 +88,7 @@ func (p *PTY) Serve(out io.ReadCloser, c *Console) {
 }
 
 // typed feeds the guest with what is typed, waiting where it does not read.
-func (p *PTY) typed(c *Console) {
+func (p *PTY) typed(c Input) {
 	buf := make([]byte, 1024)
 	for {
 		n, err := p.master.Read(buf)

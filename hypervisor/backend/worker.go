@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// worker runs step in a goroutine whenever it was kicked, and once more when it is stopped.
-type worker struct {
+// Worker runs step in a goroutine whenever it was kicked, and once more when it is stopped.
+type Worker struct {
 	kick chan struct{}
 	stop chan struct{}
 	done chan struct{}
@@ -19,14 +19,14 @@ type worker struct {
 	wake   func()
 }
 
-// startWorker starts the goroutine; with wake it starts none, and wake is called when Poll has something to do.
-func startWorker(step, wake func()) *worker {
+// StartWorker starts the goroutine; with wake it starts none, and wake is called when Poll has something to do.
+func StartWorker(step, wake func()) *Worker {
 	if wake != nil {
-		w := &worker{manual: true, step: step, wake: wake}
+		w := &Worker{manual: true, step: step, wake: wake}
 		w.due.Store(true)
 		return w
 	}
-	w := &worker{kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	w := &Worker{kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		for {
@@ -43,7 +43,7 @@ func startWorker(step, wake func()) *worker {
 }
 
 // Kick asks for a look at the ring. It never blocks; kicks that come before the look are one.
-func (w *worker) Kick() {
+func (w *Worker) Kick() {
 	if w.manual {
 		w.due.Store(true)
 		w.wake()
@@ -55,8 +55,8 @@ func (w *worker) Kick() {
 	}
 }
 
-// close stops the goroutine and waits for it.
-func (w *worker) close() {
+// Stop ends the goroutine and waits for it.
+func (w *Worker) Stop() {
 	if w.manual {
 		w.once.Do(w.step)
 		return
@@ -66,7 +66,7 @@ func (w *worker) close() {
 }
 
 // Poll does, in manual mode, the look that was asked for. One goroutine calls it.
-func (w *worker) Poll() {
+func (w *Worker) Poll() {
 	if w.manual && w.due.Swap(false) {
 		w.step()
 	}

@@ -27,7 +27,7 @@ type XenstoreConfig struct {
 // Xenstore serves a guest's xenstore ring (docs/misc/xenstore-ring.txt): it carries bytes between the ring and a
 // xenstore.Conn. After an error it waits until the guest asks for a new connection.
 type Xenstore struct {
-	*worker
+	*Worker
 	cfg  XenstoreConfig
 	req  *ring.Reader
 	rsp  *ring.Writer
@@ -43,7 +43,7 @@ func NewXenstore(cfg XenstoreConfig) *Xenstore {
 	x.req, x.rsp = ring.Xenstore(cfg.Page)
 	cfg.Page.Store32(xen.XenstoreServerFeatures, xen.XENSTORE_SERVER_FEATURE_RECONNECTION|xen.XENSTORE_SERVER_FEATURE_ERROR)
 	started := make(chan struct{})
-	x.worker = startWorker(func() { <-started; x.step() }, cfg.Wake)
+	x.Worker = StartWorker(func() { <-started; x.step() }, cfg.Wake)
 	x.conn = cfg.Store.Connect(cfg.Domain, x.Kick)
 	close(started)
 	x.Kick()
@@ -52,7 +52,7 @@ func NewXenstore(cfg XenstoreConfig) *Xenstore {
 
 // Close ends the connection; the guest's watches and transactions are gone.
 func (x *Xenstore) Close() error {
-	x.close()
+	x.Worker.Stop()
 	x.conn.Close()
 	return nil
 }

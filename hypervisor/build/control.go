@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/engine"
 	"gozen/hypervisor/hypercall"
@@ -40,7 +41,7 @@ func (m *Machine) mark(name string) {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts)
 	t := control.Timing{Name: name, Wall: time.Since(m.opts.Began), CPU: time.Duration(ts.Nano())}
-	for _, l := range m.loops {
+	for _, l := range m.cpus {
 		t.Instructions += l.Instructions()
 	}
 	m.mu.Lock()
@@ -59,10 +60,10 @@ func (m *Machine) Pause() error {
 	m.paused = true
 	running := m.started
 	m.mu.Unlock()
-	for _, l := range m.loops {
+	for _, l := range m.cpus {
 		l.Pause(true)
 	}
-	for _, l := range m.loops {
+	for _, l := range m.cpus {
 		if running {
 			l.AwaitPause()
 		}
@@ -76,21 +77,21 @@ func (m *Machine) Unpause() error {
 	first := !m.started && !m.ended
 	m.started, m.paused = m.started || first, false // a domain that ended before it began has no loop to wait for
 	m.mu.Unlock()
-	for _, l := range m.loops {
+	for _, l := range m.cpus {
 		l.Pause(false)
 	}
 	if !first {
 		return nil
 	}
 	m.dom.VCPUs[0].BringUp()
-	m.loops[0].Start(&m.boot)
+	m.begin()
 	m.mark("entry")
 	if m.sched != nil {
 		m.running.Add(1)
 		go func() { defer m.running.Done(); m.guard(0, m.sched.Run) }()
 		return nil
 	}
-	for i := range m.loops {
+	for i := range m.cpus {
 		m.running.Add(1)
 		go func() { defer m.running.Done(); m.guard(i, func() { m.drive(i) }) }()
 	}
@@ -99,7 +100,7 @@ func (m *Machine) Unpause() error {
 
 // drive runs a vCPU to the domain's end.
 func (m *Machine) drive(id int) {
-	if err := m.loops[id].Run(); err != nil {
+	if err := m.cpus[id].Run(); err != nil {
 		m.Crashed(id, err.Error())
 	}
 }
@@ -117,6 +118,13 @@ func (m *Machine) guard(id int, f func()) {
 
 // Shutdown implements control.Machine.
 func (m *Machine) Shutdown(word string) error {
+	if word == control.PowerButton {
+		if m.pc == nil {
+			return control.ErrNoParavirt
+		}
+		m.pc.PressPower()
+		return nil
+	}
 	dir := xenstore.DomainPath(m.dom.ID) + "/control/"
 	feature := map[string]string{"poweroff": "feature-poweroff", "halt": "feature-poweroff", "reboot": "feature-reboot", "suspend": "feature-suspend"}[word]
 	v, err := m.store.Read(dir + feature)
@@ -148,10 +156,11 @@ func (m *Machine) finish(r control.Reason) {
 	}
 	m.ended, m.reason = true, r
 	m.mu.Unlock()
-	for _, l := range m.loops {
+	for _, l := range m.cpus {
 		l.Stop()
 	}
 	m.running.Wait()
+	m.end()
 	m.mark("end")
 	m.console.Close()
 	if r.Text != "" {
@@ -162,7 +171,7 @@ func (m *Machine) finish(r control.Reason) {
 
 // Console implements control.Machine.
 func (m *Machine) Console() control.Console {
-	return control.NewConsole(m.opts.ConsoleOut, m.console.Write)
+	return control.NewConsole(m.opts.ConsoleOut, m.input.Write)
 }
 
 // Xenstore implements control.Machine.
@@ -190,8 +199,20 @@ func (m *Machine) release() {
 	if m.storeBE != nil {
 		m.storeBE.Close()
 	}
+	for _, d := range m.disks {
+		d.close()
+	}
 	if m.pty != nil {
 		m.pty.Close()
+	}
+	if m.a64 != nil {
+		m.a64.close()
+	}
+	if m.vm != nil {
+		_ = m.vm.Close()
+	}
+	if m.sys != nil {
+		_ = m.sys.Close()
 	}
 	if m.mem != nil {
 		m.mem.Close()
@@ -202,7 +223,7 @@ func (m *Machine) release() {
 func (m *Machine) Info() control.Info {
 	m.mu.Lock()
 	i := control.Info{MemoryKiB: m.dom.Pages() << 2, MaxMemKiB: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB) << 10,
-		MaxVCPUs: m.vcpus(), Engine: "soft", EngineWhy: m.why}
+		MaxVCPUs: m.vcpus(), Engine: m.name, EngineWhy: m.why, Paths: m.infoPaths()}
 	paused, ended, reason := m.paused, m.ended, m.reason
 	m.mu.Unlock()
 	i.EventABI = "2-level"
@@ -210,7 +231,7 @@ func (m *Machine) Info() control.Info {
 		i.EventABI = "fifo"
 	}
 	running := false
-	for n, l := range m.loops {
+	for n, l := range m.cpus {
 		v := control.VCPUInfo{ID: n, Online: m.dom.VCPUs[n].IsUp(), CPU: -1, Time: l.CPUTime(), Instructions: l.Instructions()}
 		switch l.State() {
 		case vcpu.StateRunning:
@@ -233,11 +254,20 @@ func (m *Machine) Info() control.Info {
 	return i
 }
 
+func (m *Machine) infoPaths() *control.Paths {
+	p := m.paths
+	return &control.Paths{Hypercalls: p.Hypercalls, APIC: p.APIC, Events: p.Events, Upcall: p.Upcall, Timer: p.Timer,
+		Memory: m.memoryWords(), Why: p.Why}
+}
+
 // Stats implements control.Machine.
 func (m *Machine) Stats() control.Stats {
 	exits := map[string]uint64{}
-	for _, l := range m.loops {
-		countExits(exits, &l.Counts)
+	for _, l := range m.cpus {
+		countExits(exits, l.Counters())
+		if m.cfg.Type == config.PV { // its own ports are emulated: what leaves by a port is the monitor
+			exits["monitor"] += l.Counters().Exits[engine.ExitIO].Load()
+		}
 	}
 	var s control.Stats
 	s.Exits = sorted(exits)
@@ -256,9 +286,9 @@ func (m *Machine) Stats() control.Stats {
 	}
 	s.Hypercalls = sorted(calls)
 	var events = map[string]uint64{}
-	for _, l := range m.loops {
-		events["upcall"] += l.Counts.Upcalls.Load()
-		events["interrupt"] += l.Counts.Interrupts.Load()
+	for _, l := range m.cpus {
+		events["upcall"] += l.Counters().Upcalls.Load()
+		events["interrupt"] += l.Counters().Interrupts.Load()
 	}
 	s.Events = sorted(events)
 	m.mu.Lock()

@@ -1,10 +1,9 @@
 package build
 
 import (
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
+	"time"
 
 	"gozen/hypervisor/apic"
 	"gozen/hypervisor/backend"
@@ -13,10 +12,10 @@ import (
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/domain"
 	"gozen/hypervisor/engine"
-	"gozen/hypervisor/engine/soft"
+	"gozen/hypervisor/engine/kvm"
 	"gozen/hypervisor/guestmem"
-	"gozen/hypervisor/hypercall"
-	"gozen/hypervisor/image"
+	"gozen/hypervisor/hvm"
+	"gozen/hypervisor/pv"
 	"gozen/hypervisor/vcpu"
 	"gozen/hypervisor/x86"
 	"gozen/hypervisor/xen"
@@ -26,22 +25,39 @@ import (
 
 // Machine is a domain that is built. It implements control.Machine.
 type Machine struct {
-	cfg  config.Domain
-	opts control.Options
-	mem  *guestmem.Memory
-	dom  *domain.Domain
-	vm   engine.VM
-	why  string
+	cfg   config.Domain
+	opts  control.Options
+	mem   *guestmem.Memory
+	dom   *domain.Domain
+	sys   *kvm.System // nil with the software CPU
+	vm    engine.VM
+	host  domain.HostEvents // nil unless the host delivers events
+	name  string            // of the engine
+	paths pvh.Paths
+	why   string
 
-	loops   []*vcpu.Loop
-	store   *xenstore.Store
-	console *backend.Console
-	storeBE *backend.Xenstore
-	pty     *backend.PTY
-	hyper   [guestmem.PageSize]byte
-	sched   *vcpu.Scheduler // deterministic mode only
-	boot    x86.State
-	src     clock.Source
+	cpus                   []cpu         // loops, or those of a64
+	loops                  []*vcpu.Loop  // x86 only
+	a64                    *a64Machine   // arm64 only
+	pc                     *hvm.Platform // HVM only
+	rings                  rings
+	begin                  func() // lets vCPU 0 go
+	end                    func() // called when all vCPUs have stopped
+	store                  *xenstore.Store
+	devices                sync.Mutex // guards disks once the guest runs
+	disks                  []*guestDisk
+	console                *backend.Console
+	typed                  *typed        // of a domain with a serial port
+	input                  backend.Input // what is typed goes there
+	storeBE                *backend.Xenstore
+	pty                    *backend.PTY
+	hyper                  [guestmem.PageSize]byte
+	pv                     *pv.Machine     // PV domains only
+	leaves                 []x86.CPUIDLeaf // of a PV domain on KVM
+	storePort, consolePort uint32          // the event channels of the rings
+	sched                  *vcpu.Scheduler // deterministic mode only
+	boot                   x86.State
+	src                    clock.Source
 
 	mu      sync.Mutex
 	started bool
@@ -53,19 +69,36 @@ type Machine struct {
 	running sync.WaitGroup
 }
 
-var errEngine = errors.New("engine not available in this build; use --engine soft")
-
 // New builds the domain, paused.
 func New(cfg config.Domain, opts control.Options) (*Machine, error) {
-	m := &Machine{cfg: cfg, opts: opts, done: make(chan struct{}), paused: true}
-	if err := m.pickEngine(); err != nil {
+	m := &Machine{cfg: cfg, opts: opts, done: make(chan struct{}), paused: true, end: func() {}}
+	isA64, err := m.isA64()
+	if err != nil {
 		return nil, err
 	}
-	if cfg.Type != config.PVH {
-		return nil, &config.Error{Field: "type", What: fmt.Sprintf("a %s domain cannot be built yet", cfg.Type),
-			Why: "only type=\"pvh\" is supported so far", Fix: "use a kernel with a PVH entry and type=\"pvh\""}
+	if !isA64 {
+		if err := m.pickEngine(); err != nil {
+			return nil, err
+		}
 	}
-	if err := m.make(); err != nil {
+	parts := m.make
+	switch {
+	case isA64 && cfg.Type == config.PVH:
+		parts = m.makeA64
+	case !isA64 && cfg.Type == config.PV:
+		parts = m.makePV
+	case !isA64 && cfg.Type == config.HVM:
+		parts = m.makeHVM
+	case cfg.Type != config.PVH:
+		m.release()
+		return nil, &config.Error{Field: "type", What: fmt.Sprintf("a %s domain cannot be built here", cfg.Type),
+			Why: "arm64 guests are type=\"pvh\" only", Fix: "use type=\"pvh\""}
+	}
+	err = m.openDisks()
+	if err == nil {
+		err = parts()
+	}
+	if err != nil {
 		m.release()
 		return nil, err
 	}
@@ -73,37 +106,32 @@ func New(cfg config.Domain, opts control.Options) (*Machine, error) {
 	return m, nil
 }
 
-func (m *Machine) pickEngine() error {
-	switch m.cfg.Engine {
-	case config.EngineSoft:
-		m.why = "asked for"
-	case config.EngineAuto, "":
-		m.why = "built in; hardware virtualization through KVM is not used yet"
-	default:
-		return &config.Error{Field: "engine", What: fmt.Sprintf("no engine %q", m.cfg.Engine), Why: errEngine.Error(), Fix: "--engine soft"}
-	}
-	return nil
-}
-
 // make builds all parts in order.
 func (m *Machine) make() error {
+	if m.sys != nil {
+		m.sys.Ahead()
+	}
 	plan, err := pvh.NewPlan(pvh.Config{Memory: m.cfg.MemoryMiB << 20, VCPUs: m.vcpus(), SleepPort: sleepPort})
 	if err != nil {
 		return err
 	}
-	if m.mem, err = guestmem.New(plan.RAM); err != nil {
+	if err := m.newMemory(plan.RAM); err != nil {
 		return err
 	}
-	if err := m.special(); err != nil {
+	if err := m.special(pvh.XenstoreGFN, pvh.ConsoleGFN, pvh.IdentPTGFN); err != nil {
 		return err
 	}
 	boot, err := m.load(plan)
 	if err != nil {
 		return err
 	}
+	m.rings = rings{console: pvh.ConsoleGFN, xenstore: pvh.XenstoreGFN}
 	m.boot = boot.State
 	m.boot.IDTR.Limit = 0xffff // not empty, so that TripleFault can tell a reboot from a kernel without IDT
-	if err := m.makeDomain(plan); err != nil {
+	if err := m.newVM(); err != nil {
+		return err
+	}
+	if err := m.newDomain(plan.E820); err != nil {
 		return err
 	}
 	if err := m.makeVCPUs(); err != nil {
@@ -112,16 +140,29 @@ func (m *Machine) make() error {
 	if err := m.makeBackends(); err != nil {
 		return err
 	}
-	// Unpacking windows of the kernel loader are garbage now; the process is to stay small.
-	debug.FreeOSMemory()
 	return nil
 }
+
+// cpu is a vCPU's loop, of either architecture.
+type cpu interface {
+	Run() error
+	Stop()
+	Pause(on bool)
+	AwaitPause()
+	CPUTime() time.Duration
+	State() uint32
+	Instructions() uint64
+	Counters() *vcpu.Counts
+}
+
+// rings are the frames of the console and xenstore rings.
+type rings struct{ console, xenstore guestmem.GFN }
 
 func (m *Machine) vcpus() int { return max(m.cfg.VCPUs, m.cfg.MaxVCPUs, 1) }
 
 // special backs the pages that Xen gives a guest outside its RAM.
-func (m *Machine) special() error {
-	for _, g := range []guestmem.GFN{pvh.XenstoreGFN, pvh.ConsoleGFN, pvh.IdentPTGFN} {
+func (m *Machine) special(frames ...guestmem.GFN) error {
+	for _, g := range frames {
 		if err := m.mem.Populate(g); err != nil {
 			return err
 		}
@@ -130,55 +171,52 @@ func (m *Machine) special() error {
 }
 
 func (m *Machine) load(plan *pvh.Plan) (*pvh.Boot, error) {
-	k, err := image.OpenFile(m.cfg.Kernel)
+	k, initrd, done, err := m.images()
 	if err != nil {
 		return nil, err
 	}
-	defer k.Close()
-	var initrd *pvh.Initrd
-	if m.cfg.Ramdisk != "" {
-		i, f, err := pvh.OpenInitrd(m.cfg.Ramdisk)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		initrd = i
+	defer done()
+	b, err := plan.Load(m.mem, k, initrd, m.cfg.Cmdline)
+	if err != nil {
+		return nil, err
 	}
-	return plan.Load(m.mem, k, initrd, m.cfg.Cmdline)
+	if m.sys == nil {
+		m.paths = pvh.SoftPaths()
+		return b, nil
+	}
+	return b, m.openHypercalls(k, b)
 }
 
-func (m *Machine) makeDomain(plan *pvh.Plan) error {
+func (m *Machine) newDomain(e820 []xen.HVMMemmapTableEntry) error {
 	uuid, err := parseUUID(m.cfg.UUID)
 	if err != nil {
 		return err
 	}
-	var e820 []xen.HVMMemmapTableEntry
-	for _, e := range plan.E820 {
-		e820 = append(e820, xen.HVMMemmapTableEntry{Addr: e.Addr, Size: e.Size, Type: e.Type})
-	}
 	m.dom, err = domain.New(domain.Config{
 		ID: xen.DomID(m.opts.Domid), UUID: uuid, Name: m.cfg.Name, Memory: m.mem, VCPUs: m.vcpus(),
 		MaxPages: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB)<<8 + 64, MaxEventChannels: m.cfg.MaxEventChannels,
-		MaxGrantFrames: m.cfg.MaxGrantFrames, FIFO: true, UpcallVector: true, ABI: xen.ABI64, Source: m.source(), Wall: m.wall(),
+		MaxGrantFrames: m.cfg.MaxGrantFrames, MaxGrantVersion: uint32(m.cfg.MaxGrantVersion), FIFO: m.fifo(), UpcallVector: m.sys == nil, Host: m.host, ABI: xen.ABI64, PV: m.pv, Source: m.src, Wall: m.wall(),
 		TSCMode: uint32(m.cfg.TSCMode), E820: e820, Console: consoleIO{m.opts.Log}, OnShutdown: m.onShutdown,
 	})
 	return err
 }
 
+// fifo says whether the guest may have FIFO event channels: not where the host delivers events, which knows the 2-level arrays only.
+func (m *Machine) fifo() bool { return m.paths.APIC != pvh.APICHostXen }
+
 func (m *Machine) makeVCPUs() error {
-	var err error
-	if m.vm, err = soft.New(m.softConfig()); err != nil {
-		return err
-	}
-	m.hyper = hypercall.Page([]byte(hypercall.VMMCALL))
 	for i := range m.vcpus() {
 		cpu, err := m.vm.NewVCPU(i)
 		if err != nil {
 			return err
 		}
 		l := vcpu.New(i, cpu, m.dom, apic.New(i, m), m, m.tsc)
-		m.loops = append(m.loops, l)
+		if m.pc != nil {
+			l.Board = m.pc
+		}
+		m.loops, m.cpus = append(m.loops, l), append(m.cpus, l)
 	}
+	m.begin = func() { m.loops[0].Start(&m.boot) }
 	if m.sched != nil {
 		m.sched.Own(m.loops)
 	}
@@ -195,11 +233,11 @@ func (m *Machine) pollWake() func() {
 
 func (m *Machine) makeBackends() error {
 	m.store = xenstore.New(xenstore.Quota{})
-	conPage, err := m.mem.PageAt(pvh.ConsoleGFN)
+	conPage, err := m.mem.PageAt(m.rings.console)
 	if err != nil {
 		return err
 	}
-	storePage, err := m.mem.PageAt(pvh.XenstoreGFN)
+	storePage, err := m.mem.PageAt(m.rings.xenstore)
 	if err != nil {
 		return err
 	}
@@ -218,16 +256,19 @@ func (m *Machine) makeBackends() error {
 	}
 	con = backend.NewConsole(backend.ConsoleConfig{Page: conPage, Out: m.opts.ConsoleOut, Notify: func() { conPort.Notify() },
 		OnCorrupt: corrupt("console"), Wake: m.pollWake()})
-	m.console = con
+	m.console, m.input = con, con
+	if m.typed != nil {
+		m.typed.pc, m.typed.con, m.input = m.pc, con, m.typed
+	}
 	tty := ""
 	if pty, err := backend.OpenPTY(); err == nil {
 		m.pty, tty = pty, pty.Path()
-		pty.Serve(m.opts.ConsoleOut.Subscribe(0), con)
+		pty.Serve(m.opts.ConsoleOut.Subscribe(0), m.input)
 	}
 	err = m.store.AddDomain(xenstore.Domain{ID: m.dom.ID, Name: m.cfg.Name, UUID: m.cfg.UUID, Type: string(m.cfg.Type), VCPUs: m.vcpus(),
 		MaxMemKiB: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB) << 10, MemoryKiB: m.cfg.MemoryMiB << 10,
-		StorePort: uint32(storePort.Port()), StoreRef: uint64(pvh.XenstoreGFN), ConsolePort: uint32(conPort.Port()),
-		ConsoleRef: uint64(pvh.ConsoleGFN), TTY: tty, Started: m.wall()})
+		StorePort: uint32(storePort.Port()), StoreRef: uint64(m.rings.xenstore), ConsolePort: uint32(conPort.Port()),
+		ConsoleRef: uint64(m.rings.console), TTY: tty, Started: m.wall()})
 	if err != nil {
 		return err
 	}
@@ -237,12 +278,18 @@ func (m *Machine) makeBackends() error {
 	if m.cfg.Deterministic {
 		m.sched.Devices = []func(){con.Poll, be.Poll}
 	}
+	m.storePort, m.consolePort = uint32(storePort.Port()), uint32(conPort.Port())
 	d := m.dom
-	d.SetParam(xen.HVM_PARAM_STORE_PFN, uint64(pvh.XenstoreGFN))
+	d.SetParam(xen.HVM_PARAM_STORE_PFN, uint64(m.rings.xenstore))
 	d.SetParam(xen.HVM_PARAM_STORE_EVTCHN, uint64(storePort.Port()))
-	d.SetParam(xen.HVM_PARAM_CONSOLE_PFN, uint64(pvh.ConsoleGFN))
+	d.SetParam(xen.HVM_PARAM_CONSOLE_PFN, uint64(m.rings.console))
 	d.SetParam(xen.HVM_PARAM_CONSOLE_EVTCHN, uint64(conPort.Port()))
-	d.SetParam(xen.HVM_PARAM_IDENT_PT, uint64(pvh.IdentPTGFN.GPA()))
+	if m.a64 == nil {
+		d.SetParam(xen.HVM_PARAM_IDENT_PT, uint64(pvh.IdentPTGFN.GPA()))
+	}
+	if err := m.offerDisks(); err != nil {
+		return err
+	}
 	m.opts.ConsoleOut.OnFirst(func() { m.mark("first-console-byte") })
 	return nil
 }

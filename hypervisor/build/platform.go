@@ -31,6 +31,9 @@ const (
 // Port implements vcpu.Platform. A PVH domain has no legacy devices: absent ports read all ones at once. The PIT's ports read 0,
 // because Linux's calibration loop reads port 0x42 up to 100,000 times as long as it sees ones, and gives up at once on zeros.
 func (m *Machine) Port(port uint16, size uint8, write bool, v uint32) uint32 {
+	if m.pc != nil {
+		return m.pc.Port(port, size, write, v)
+	}
 	switch {
 	case port >= portPIT0 && port <= portPIT3 || port == portSystem:
 		return 0
@@ -50,7 +53,18 @@ func (m *Machine) CPUID(id int, leaf, sub uint32) (a, b, c, d uint32) {
 		a, b, c, d, _ = m.dom.VCPUs[id].XenLeaf(leaf, sub)
 		return a, b, c, d
 	}
+	if m.sys != nil {
+		for _, l := range m.leaves {
+			if l.Leaf == leaf && (!l.Indexed || l.Sub == sub) {
+				return l.A, l.B, l.C, l.D
+			}
+		}
+		return 0, 0, 0, 0
+	}
 	r := cpuid.Soft(leaf, sub, cpuid.Processor{APICID: apic.APICID(id), VCPUs: m.vcpus()})
+	if m.pv != nil {
+		r = cpuid.PV(leaf, sub, r)
+	}
 	return r.A, r.B, r.C, r.D
 }
 
@@ -59,6 +73,10 @@ func (m *Machine) HypercallPage() *[guestmem.PageSize]byte { return &m.hyper }
 
 // Crashed implements vcpu.Platform.
 func (m *Machine) Crashed(id int, why string) {
+	if m.a64 != nil {
+		m.a64.crashed(m.dom, id, why)
+		return
+	}
 	var s x86.State
 	m.loops[id].Eng.Get(&s)
 	m.dom.Crash(id, why, &s)
@@ -110,9 +128,9 @@ func (m *Machine) onShutdown(s domain.Shutdown) {
 			r.Code = c
 		}
 	}
-	r.Text = s.Text
+	r.Text, r.Detail = s.Text, s.Detail
 	if s.Regs != nil {
-		r.Detail = dump(s.VCPU, s.Regs)
+		r.Detail = dump(s.VCPU, s.Regs) + "\n" + m.loops[s.VCPU].Tail() // registers come from the vCPU's own goroutine
 	}
 	go m.finish(r)
 }

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"time"
 
-	"gozen/hypervisor/clock"
 	"gozen/hypervisor/engine/soft"
 	"gozen/hypervisor/vcpu"
 )
@@ -22,8 +21,8 @@ func (h hostTime) Now() uint64   { return uint64(time.Since(h.start)) }
 func (h hostTime) TSC() uint64   { return uint64(time.Since(h.start)) }
 func (h hostTime) TSCHz() uint64 { return tscHz }
 
-// source gives the time of the domain: the host's, or virtual time counted in instructions.
-func (m *Machine) source() clock.Source {
+// source makes the time of a domain on the software CPU: the host's, or virtual time counted in instructions.
+func (m *Machine) source() {
 	m.src = hostTime{time.Now()}
 	if m.cfg.Deterministic || m.cfg.Interleaved || !threadsKeepOrder {
 		m.sched = vcpu.NewScheduler()
@@ -32,7 +31,6 @@ func (m *Machine) source() clock.Source {
 		}
 		m.src = m.sched
 	}
-	return m.src
 }
 
 // tsc gives the guest's time-stamp counter without a vCPU's own offset.

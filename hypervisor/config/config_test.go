@@ -54,11 +54,12 @@ func TestValidate_names(t *testing.T) {
 func TestValidate_all(t *testing.T) {
 	d := Domain{Name: "", Type: "x", UUID: "y", OnCrash: "z", MaxEventChannels: 1, Engine: "e"}
 	d.Complete()
+	d.MemoryBacking = "swap"
 	var fields []string
 	for _, e := range Errors(d.Validate()) {
 		fields = append(fields, e.Field)
 	}
-	if diff := cmp.Diff([]string{"name", "type", "kernel", "on_crash", "max_event_channels", "engine"}, fields); diff != "" {
+	if diff := cmp.Diff([]string{"name", "type", "kernel", "memory_backing", "on_crash", "max_event_channels", "engine"}, fields); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Type is the kind of guest, named as xl.cfg's `type` key names it.
 type Type string
 
@@ -50,6 +52,15 @@ const (
 	EngineKVM  Engine = "kvm"
 )
 
+// Backing names what lies behind a guest's memory.
+type Backing string
+
+// The backings. Huge is the host's pool of 2 MiB pages.
+const (
+	BackingAnon Backing = "anon"
+	BackingHuge Backing = "hugetlb"
+)
+
 // Domain is the configuration of one domain. The zero value of an optional field means Xen's default,
 // which Complete fills in.
 type Domain struct {
@@ -60,6 +71,16 @@ type Domain struct {
 	Kernel  string `json:"kernel,omitempty"`  // absolute path
 	Ramdisk string `json:"ramdisk,omitempty"` // absolute path
 	Cmdline string `json:"cmdline,omitempty"`
+
+	Disks []Disk `json:"disks,omitempty"` // PV disks; in an HVM domain those that have a Slot are IDE disks as well
+
+	// What only an HVM domain has: Firmware is the path of a BIOS for one without kernel (empty: the host's SeaBIOS), Serial gives it a serial
+	// port, which is then its console.
+	Firmware      string `json:"firmware,omitempty"`
+	Boot          string `json:"boot,omitempty"` // devices to start from in order: c is a disk, d a CD-ROM drive; empty is "cd"
+	Serial        bool   `json:"serial,omitempty"`
+	NoPlatformPCI bool   `json:"no_platform_pci,omitempty"` // xen_platform_pci=0
+	NoHPET        bool   `json:"no_hpet,omitempty"`         // hpet=0
 
 	MemoryMiB    uint64 `json:"memory_mib"`
 	MaxMemoryMiB uint64 `json:"maxmem_mib,omitempty"`
@@ -94,6 +115,45 @@ type Domain struct {
 	Seed          uint64 `json:"seed,omitempty"`
 	// Interleaved runs all vCPUs on one thread, in the host's time: what hosts other than amd64 always do.
 	Interleaved bool `json:"interleaved,omitempty"`
+	// MemoryBacking says what lies behind the guest's memory; empty is anon. MemoryPrealloc takes all of it from the host at the start.
+	MemoryBacking  Backing `json:"memory_backing,omitempty"`
+	MemoryPrealloc bool    `json:"memory_prealloc,omitempty"`
+	// NoSandbox leaves the domain's process unconfined (sandbox=0), to look for errors in it.
+	NoSandbox bool `json:"no_sandbox,omitempty"`
+}
+
+// Disk is one raw disk image or block device, or an image in a CD-ROM drive, which is read-only.
+type Disk struct {
+	Path      string `json:"path"`
+	Vdev      string `json:"vdev"` // as the guest is to see it; see Number
+	ReadOnly  bool   `json:"read_only,omitempty"`
+	CDROM     bool   `json:"cdrom,omitempty"`
+	NoDiscard bool   `json:"no_discard,omitempty"`
+}
+
+// Slot gives the place of the disk on the IDE channels of an HVM domain: 0 and 1 on the first, 2 and 3 on the second; -1 if its name has none.
+// xvda means the same as hda, as in Xen.
+func (d *Disk) Slot() int {
+	for _, p := range []string{"hd", "xvd"} {
+		if c, ok := strings.CutPrefix(d.Vdev, p); ok && len(c) == 1 && c[0] >= 'a' && c[0] <= 'd' {
+			return int(c[0] - 'a')
+		}
+	}
+	return -1
+}
+
+// DefaultFirmware is where Debian's package seabios has the BIOS.
+const DefaultFirmware = "/usr/share/seabios/bios-256k.bin"
+
+// BIOS gives the path of the firmware that the domain starts with, "" if it starts without.
+func (d *Domain) BIOS() string {
+	switch {
+	case d.Type != HVM || d.Kernel != "":
+		return ""
+	case d.Firmware != "":
+		return d.Firmware
+	}
+	return DefaultFirmware
 }
 
 // ActionFor gives the action configured for an end with the given reason word (poweroff, reboot, watchdog, crash,

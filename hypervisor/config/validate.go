@@ -83,6 +83,7 @@ func (d *Domain) Validate() error {
 	add(CheckName(d.Name))
 	add(d.checkIdentity())
 	add(d.checkBoot())
+	add(d.checkDisks())
 	add(d.checkMemory())
 	add(d.checkVCPUs())
 	for _, a := range []struct {
@@ -185,10 +186,57 @@ func (d *Domain) checkBoot() *Error {
 	return nil
 }
 
+func (d *Domain) checkDisks() *Error {
+	if len(d.Boot) > 2 || strings.Trim(d.Boot, "cd") != "" {
+		return &Error{Field: "boot", What: fmt.Sprintf("boot order %q cannot be had", d.Boot), Why: "a domain starts from a disk (c) or from a CD-ROM drive (d)",
+			Fix: `use "c", "d", "cd" or "dc"`}
+	}
+	taken := map[int]string{}
+	for _, k := range d.Disks {
+		if e := k.Check(); e != nil {
+			return e
+		}
+		n, _ := k.Number()
+		if taken[n] != "" {
+			return &Error{Field: "disk", What: fmt.Sprintf("disks %s and %s have one place", taken[n], k.Vdev), Fix: "give each a name of its own, as xvda, xvdb"}
+		}
+		taken[n] = k.Vdev
+	}
+	if d.Type != HVM {
+		return nil
+	}
+	var places [4]string
+	for _, k := range d.Disks {
+		if n := k.Slot(); n >= 0 && places[n] != "" {
+			return &Error{Field: "disk", What: fmt.Sprintf("disks %s and %s have one place", places[n], k.Vdev), Why: "xvda means the same as hda in an HVM domain",
+				Fix: "give each a letter of its own"}
+		} else if n >= 0 {
+			places[n] = k.Vdev
+		}
+	}
+	return nil
+}
+
+// Check says what is wrong with the disk by itself, nil if nothing is.
+func (d *Disk) Check() *Error {
+	if d.Path == "" {
+		return &Error{Field: "disk", What: fmt.Sprintf("disk %s has no file", d.Vdev), Why: "an empty drive cannot be had yet", Fix: "give it a target"}
+	}
+	if _, ok := d.Number(); !ok {
+		return &Error{Field: "disk", What: fmt.Sprintf("disk %q cannot be had", d.Vdev), Why: "it is not the name of a disk", Fix: "use xvda to xvdz, hda to hdd or sda to sdp"}
+	}
+	return nil
+}
+
 func (d *Domain) checkMemory() *Error {
 	if d.MemoryMiB > maxMemoryMiB || d.MaxMemoryMiB > maxMemoryMiB {
 		return &Error{Field: "memory", What: fmt.Sprintf("memory of %d MiB is too much", max(d.MemoryMiB, d.MaxMemoryMiB)),
 			Why: fmt.Sprintf("a domain has at most %d MiB", maxMemoryMiB), Fix: "memory and maxmem count MiB: give a smaller number"}
+	}
+	switch d.MemoryBacking {
+	case "", BackingAnon, BackingHuge:
+	default:
+		return &Error{Field: "memory_backing", What: fmt.Sprintf("unknown memory_backing %q", d.MemoryBacking), Fix: `use "anon" or "hugetlb"`}
 	}
 	if d.MaxMemoryMiB < d.MemoryMiB {
 		return &Error{Field: "maxmem", What: fmt.Sprintf("maxmem (%d MiB) is less than memory (%d MiB)", d.MaxMemoryMiB, d.MemoryMiB),

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -21,6 +22,8 @@ import (
 type Entry struct {
 	Domid uint16
 	Dir   string
+	// Sandbox says how this process is confined. Set it before SetPhase and Serve.
+	Sandbox *Sandbox
 
 	reg     *Registry
 	pid     *os.File // locked
@@ -152,7 +155,7 @@ func (e *Entry) Config() config.Domain {
 
 // SetPhase writes the state file.
 func (e *Entry) SetPhase(phase string) error {
-	return writeJSON(e.Path(stateName), stateFile{Phase: phase, Started: e.started})
+	return writeJSON(e.Path(stateName), stateFile{Phase: phase, Started: e.started, Sandbox: e.Sandbox})
 }
 
 // Rename gives the domain another name, if it is free.
@@ -213,7 +216,7 @@ func (r *Registry) sweep() error {
 		}
 		var cfg config.Domain
 		if readJSON(filepath.Join(dir, ConfigName), &cfg) == nil && config.CheckName(cfg.Name) == nil {
-			r.note(dir)
+			r.note(dir, cfg.Name)
 			r.archive(dir, cfg.Name)
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -224,11 +227,17 @@ func (r *Registry) sweep() error {
 }
 
 // note leaves a last line in the log of a domain whose process vanished.
-func (r *Registry) note(dir string) {
+func (r *Registry) note(dir, name string) {
+	why := fmt.Sprintf("process %d ended without a word (killed?)", readPID(dir))
+	id := filepath.Base(dir)
+	if what := sandboxDeath(filepath.Join(dir, LogName)); what != "" {
+		why = fmt.Sprintf("d%s: %s", id, what)
+		n, _ := strconv.Atoi(id)
+		r.mourn(Death{Domid: n, Name: name, What: what, Log: r.archived(LogName, name)})
+	}
 	f, err := os.OpenFile(filepath.Join(dir, LogName), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err == nil {
-		fmt.Fprintf(f, "gozen: process %d ended without a word (killed?); its run folder was cleaned up at %s\n",
-			readPID(dir), time.Now().Format(time.RFC3339))
+		fmt.Fprintf(f, "gozen: %s; its run folder was cleaned up at %s\n", why, time.Now().Format(time.RFC3339))
 		f.Close()
 	}
 }
@@ -237,18 +246,43 @@ func (r *Registry) note(dir string) {
 const keptLogs = 64
 
 func (r *Registry) archive(dir, name string) {
-	for _, l := range [][2]string{{ConsoleLogName, "console-"}, {LogName, "hypervisor-"}} {
-		to := filepath.Join(r.LogDir(), l[1]+name+".log")
+	for _, l := range []string{ConsoleLogName, LogName} {
+		to := r.archived(l, name)
 		if len(filepath.Base(to)) > 250 {
 			continue // longer than file names may be
 		}
-		if _, err := os.Stat(filepath.Join(dir, l[0])); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, l)); err != nil {
 			continue
 		}
 		_ = os.Rename(to, to+".1")
-		_ = os.Rename(filepath.Join(dir, l[0]), to)
+		move(filepath.Join(dir, l), to)
 	}
 	r.prune()
+}
+
+// archived gives where the log of a domain that is gone is kept.
+func (r *Registry) archived(log, name string) string {
+	base, _, _ := strings.Cut(log, ".")
+	return filepath.Join(r.LogDir(), base+"-"+name+".log")
+}
+
+// move renames a file. Inside a sandbox of Landlock version 1 (Linux 5.13 to 5.18), nothing can move to another folder: then
+// it is copied.
+func move(from, to string) {
+	if !errors.Is(os.Rename(from, to), unix.EXDEV) {
+		return
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(out, in)
+	out.Close()
 }
 
 func (r *Registry) prune() {

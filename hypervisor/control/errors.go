@@ -25,7 +25,7 @@ var wireErrnos = map[string]syscall.Errno{
 }
 
 // wireCodes name the errors of this package on the socket.
-var wireCodes = map[string]error{"noparavirt": ErrNoParavirt, "ended": ErrEnded, "notfound": ErrNotFound}
+var wireCodes = map[string]error{"noparavirt": ErrNoParavirt, "ended": ErrEnded, "notfound": ErrNotFound, "busy": ErrBusy}
 
 func errorCode(err error) string {
 	for c, e := range wireCodes {

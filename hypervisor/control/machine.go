@@ -2,8 +2,14 @@ package control
 
 import (
 	"io"
+	"os"
 	"time"
+
+	"gozen/hypervisor/config"
 )
+
+// PowerButton is a word for Machine.Shutdown: press the ACPI power button, which HVM domains have.
+const PowerButton = "power-button"
 
 // Machine is a domain that is built. It is made paused: the first Unpause starts it. All methods may be called from
 // any goroutine at any time, also after the end, and none blocks for long.
@@ -14,7 +20,7 @@ type Machine interface {
 	Pause() error
 	Unpause() error
 	// Shutdown writes word (poweroff, reboot, halt, suspend) to control/shutdown in xenstore. ErrNoParavirt means
-	// that the guest has no driver that would see it.
+	// that the guest has no driver that would see it. The word PowerButton presses that button instead; ErrNoParavirt: there is none.
 	Shutdown(word string) error
 	// Destroy ends the domain at once. Done is closed soon after, if it is not already.
 	Destroy()
@@ -71,6 +77,11 @@ type Options struct {
 	Log *Ring
 	// Began is when the person's command began: timings count from it.
 	Began time.Time
+	// Open opens a file of the configuration (kernel, ramdisk) for reading; nil stands for os.Open. The process's sandbox may hold a file
+	// that its path no longer leads to.
+	Open func(path string) (*os.File, error)
+	// OpenDisk opens a disk image of the configuration, for writing unless it is read-only; nil stands for os.OpenFile.
+	OpenDisk func(d config.Disk) (*os.File, error)
 	// Warn takes one-line notes for the person who starts the domain: what engine was picked, what was patched.
 	Warn func(string)
 }
@@ -145,6 +156,8 @@ type Info struct {
 	Engine    string     `json:"engine"`     // kvm-intel, kvm-amd, soft, ...
 	EngineWhy string     `json:"engine_why"` // why this one was picked
 	EventABI  string     `json:"event_abi,omitempty"`
+	// Paths says how guest and engine reach each other.
+	Paths *Paths `json:"paths,omitempty"`
 
 	Name    string    `json:"name"`
 	Domid   int       `json:"domid"`
@@ -156,6 +169,33 @@ type Info struct {
 	// RSSKiB is the resident memory of the domain process; OverheadKiB the part beyond the guest's own memory.
 	RSSKiB      uint64 `json:"rss_kib"`
 	OverheadKiB uint64 `json:"overhead_kib"`
+	// Sandbox says how the domain process is confined.
+	Sandbox *Sandbox `json:"sandbox,omitempty"`
+}
+
+// Paths are the ways between a guest and its engine, in words, and why they were chosen (pvh.Paths).
+type Paths struct {
+	Hypercalls string   `json:"hypercalls"` // how the guest's hypercalls reach us
+	APIC       string   `json:"apic"`       // whose the interrupt controllers are
+	Events     string   `json:"events"`     // which event channel ABI the guest may have; Info.EventABI is the one it has
+	Upcall     string   `json:"upcall"`     // by whom upcalls are delivered
+	Timer      string   `json:"timer"`      // by whom timers are kept
+	Memory     string   `json:"memory"`     // what lies behind the guest's memory
+	Why        []string `json:"why,omitempty"`
+}
+
+// Sandbox says how a domain process is confined (hypervisor/sandbox).
+type Sandbox struct {
+	// Off: the configuration says sandbox=0.
+	Off            bool   `json:"off,omitempty"`
+	NoNewPrivs     bool   `json:"no_new_privs"`
+	NoCapabilities bool   `json:"no_capabilities"`
+	Limits         bool   `json:"limits"`
+	Landlock       int    `json:"landlock"` // version of the host's interface, 0 without
+	Seccomp        bool   `json:"seccomp"`
+	Cgroup         string `json:"cgroup,omitempty"`
+	// Missing names what the host does not give, with the reason.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Nanos is a duration, a plain number of nanoseconds in JSON.

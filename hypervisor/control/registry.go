@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,9 @@ const (
 // its folder, which the kernel drops however the process ends.
 type Registry struct {
 	root string
+
+	mu     sync.Mutex
+	deaths []Death
 }
 
 // DefaultRoot gives $GOZEN_RUN, else /run/gozen for root, else $XDG_RUNTIME_DIR/gozen, else /tmp/gozen-UID.
@@ -128,12 +132,15 @@ type Found struct {
 	Phase   string // building, running, ended (preserved)
 	Started time.Time
 	Config  config.Domain
+	// Sandbox says how its process is confined, nil while it is being built.
+	Sandbox *Sandbox
 }
 
 // stateFile is the content of the state file.
 type stateFile struct {
 	Phase   string    `json:"phase"`
 	Started time.Time `json:"started"`
+	Sandbox *Sandbox  `json:"sandbox,omitempty"`
 }
 
 // The phases of a domain in its state file.
@@ -205,7 +212,7 @@ func (r *Registry) scan() (found []Found, dead bool, err error) {
 		f.Name, f.UUID = f.Config.Name, f.Config.UUID
 		var st stateFile
 		if readJSON(filepath.Join(dir, stateName), &st) == nil {
-			f.Phase, f.Started = st.Phase, st.Started
+			f.Phase, f.Started, f.Sandbox = st.Phase, st.Started, st.Sandbox
 		}
 		found = append(found, f)
 	}

@@ -25,7 +25,7 @@ import (
 // TestMain lets the test binary be a hypervisor.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "hypervisor" {
-		os.Exit(process.Main(os.Args[1:], "test", controltest.New))
+		os.Exit(process.Main(os.Args[1:], "test", controltest.New, controltest.Host))
 	}
 	os.Exit(m.Run())
 }

@@ -129,6 +129,8 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("POST /v1/shutdown", s.shutdown)
 	m.HandleFunc("POST /v1/rename", s.rename)
 	m.HandleFunc("POST /v1/xenstore", s.xenstore)
+	m.HandleFunc("POST /v1/disks", s.attachDisk)
+	m.HandleFunc("POST /v1/disks/detach", s.detachDisk)
 	return m
 }
 
@@ -150,6 +152,7 @@ func (s *Server) info() Info {
 	cfg := s.entry.Config()
 	in.Name, in.UUID, in.Type, in.Domid = cfg.Name, cfg.UUID, string(cfg.Type), int(s.entry.Domid)
 	in.Started, in.Uptime, in.PID = s.entry.started, time.Since(s.entry.started), os.Getpid()
+	in.Sandbox = s.entry.Sandbox
 	in.RSSKiB, in.OverheadKiB = residentMemory(s.machine.GuestRanges())
 	select {
 	case <-s.machine.Done():
@@ -216,9 +219,9 @@ func (s *Server) shutdown(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch q.Word {
-	case "poweroff", "reboot", "halt", "suspend":
+	case "poweroff", "reboot", "halt", "suspend", PowerButton:
 	default:
-		fail(w, http.StatusBadRequest, fmt.Errorf("shutdown word %q is none of poweroff, reboot, halt, suspend", q.Word))
+		fail(w, http.StatusBadRequest, fmt.Errorf("shutdown word %q is none of poweroff, reboot, halt, suspend, %s", q.Word, PowerButton))
 		return
 	}
 	select {
@@ -355,12 +358,20 @@ func done(w http.ResponseWriter, err error) {
 }
 
 func fail(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(replyOf(err))
+}
+
+// replyOf gives the form of an error on the socket; no error has an empty text.
+func replyOf(err error) errorReply {
+	if err == nil {
+		return errorReply{}
+	}
 	reply := errorReply{Error: err.Error(), Code: errorCode(err)}
 	var ce *config.Error
 	if errors.As(err, &ce) {
 		reply.Detail = ce
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(reply)
+	return reply
 }

@@ -262,3 +262,18 @@ func TestDomain_concurrentUse(t *testing.T) {
 		t.Errorf("%d of %d pages", d.Pages(), d.MaxPages())
 	}
 }
+
+// A vCPU with a vector of its own has its edge noted before the host is asked to deliver it.
+func TestUpcall_edgeBeforeRaise(t *testing.T) {
+	d, _ := newDomain(t, 1, nil)
+	v := d.VCPUs[0]
+	v.SetUpcallVector(0xf3)
+	v.TakeUpcallVector()
+	p, _ := d.Events.BindIPI(0)
+	var got uint8
+	v.Raise = func() { got, _ = v.TakeUpcallVector() }
+	d.Events.Send(p)
+	if got != 0xf3 {
+		t.Errorf("raised with vector %#x", got)
+	}
+}

@@ -94,6 +94,7 @@ func (d *Domain) remove(g guestmem.GFN) xen.Errno {
 func (d *Domain) special(g guestmem.GFN) bool {
 	if g == d.sharedAt {
 		d.sharedAt = gnttab.NoFrame
+		d.sharedMoved()
 		return true
 	}
 	return d.Grants.Unhook(g)
@@ -113,10 +114,10 @@ func (d *Domain) AddToPhysmap(space uint32, idx uint64, g guestmem.GFN) xen.Errn
 		was := d.sharedAt
 		d.hook(d.shared, was, g)
 		d.sharedAt = g
+		d.sharedMoved()
 		return 0
 	case xen.XENMAPSPACE_grant_table:
-		_, limit := d.Grants.Size()
-		if idx >= uint64(limit) || !validFrame(g) {
+		if !d.Grants.CanMap(idx) || !validFrame(g) {
 			return xen.EINVAL
 		}
 		d.clearFrame(g)
@@ -127,6 +128,9 @@ func (d *Domain) AddToPhysmap(space uint32, idx uint64, g guestmem.GFN) xen.Errn
 		d.hook(p, was, g)
 		return 0
 	case xen.XENMAPSPACE_gmfn:
+		if d.ABI() == xen.ABIA64 {
+			return xen.ENOSYS
+		}
 		return d.move(guestmem.GFN(idx), g)
 	}
 	return xen.EINVAL
@@ -160,7 +164,7 @@ func (d *Domain) move(from, to guestmem.GFN) xen.Errno {
 	if from == to {
 		return 0
 	}
-	if from == d.sharedAt || d.isGrantFrame(from) {
+	if from == d.sharedAt || d.Grants.Shows(from) {
 		return xen.EINVAL
 	}
 	content := *src
@@ -176,14 +180,4 @@ func (d *Domain) move(from, to guestmem.GFN) xen.Errno {
 		return xen.EINVAL
 	}
 	return 0
-}
-
-func (d *Domain) isGrantFrame(g guestmem.GFN) bool {
-	n, _ := d.Grants.Size()
-	for i := range n {
-		if d.Grants.FrameAt(i) == g {
-			return true
-		}
-	}
-	return false
 }

@@ -26,8 +26,11 @@ func (d *Domain) SetParam(index uint32, value uint64) {
 	}
 }
 
-// paramRule says what a guest may do with one of its own parameters (Xen arch/x86/hvm/hvm.c).
-func paramRule(index uint32) (get, set xen.Errno) {
+// paramRule says what a guest may do with one of its own parameters (Xen arch/x86/hvm/hvm.c, arch/arm/hvm.c).
+func paramRule(abi xen.ABI, index uint32) (get, set xen.Errno) {
+	if abi == xen.ABIA64 {
+		return paramRuleA64(index)
+	}
 	switch index {
 	case xen.HVM_PARAM_CALLBACK_IRQ, xen.HVM_PARAM_VM86_TSS, xen.HVM_PARAM_VM86_TSS_SIZED,
 		xen.HVM_PARAM_ACPI_IOPORTS_LOCATION, xen.HVM_PARAM_VM_GENERATION_ID_ADDR, xen.HVM_PARAM_STORE_EVTCHN,
@@ -44,6 +47,17 @@ func paramRule(index uint32) (get, set xen.Errno) {
 	return xen.EPERM, xen.EPERM
 }
 
+func paramRuleA64(index uint32) (get, set xen.Errno) {
+	switch index {
+	case xen.HVM_PARAM_CALLBACK_IRQ, xen.HVM_PARAM_STORE_PFN, xen.HVM_PARAM_STORE_EVTCHN, xen.HVM_PARAM_CONSOLE_PFN,
+		xen.HVM_PARAM_CONSOLE_EVTCHN:
+		return 0, xen.EPERM
+	case xen.HVM_PARAM_MONITOR_RING_PFN:
+		return xen.EPERM, xen.EPERM
+	}
+	return xen.EINVAL, xen.EINVAL
+}
+
 // vm86TSS: size of a 32-bit TSS, and the most that is useful of it with its bitmaps.
 const (
 	tssSize    = 104
@@ -55,7 +69,7 @@ func (d *Domain) GuestSetParam(index uint32, value uint64) xen.Errno {
 	if index >= xen.HVM_NR_PARAMS {
 		return xen.EINVAL
 	}
-	if _, err := paramRule(index); err != 0 {
+	if _, err := paramRule(d.ABI(), index); err != 0 {
 		return err
 	}
 	d.mu.Lock()
@@ -111,7 +125,7 @@ func (d *Domain) GuestParam(index uint32) (uint64, xen.Errno) {
 	if index >= xen.HVM_NR_PARAMS {
 		return 0, xen.EINVAL
 	}
-	if err, _ := paramRule(index); err != 0 {
+	if err, _ := paramRule(d.ABI(), index); err != 0 {
 		return 0, err
 	}
 	d.mu.Lock()

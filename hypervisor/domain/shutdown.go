@@ -13,6 +13,8 @@ type Shutdown struct {
 	// VCPU and Regs are the state at a crash; Regs is nil if it is not known.
 	VCPU int
 	Regs *x86.State
+	// Detail is what is known about the vCPU otherwise, for people.
+	Detail string
 }
 
 // Shutdown ends the domain with a SHUTDOWN_ reason, as SCHEDOP_shutdown does: vCPUs are kicked and stop. A reason set
@@ -22,6 +24,11 @@ func (d *Domain) Shutdown(reason uint8) { d.end(Shutdown{Reason: reason}) }
 // Crash ends the domain with SHUTDOWN_crash and keeps the reason and the registers. regs may be nil.
 func (d *Domain) Crash(vcpu int, text string, regs *x86.State) {
 	d.end(Shutdown{Reason: xen.SHUTDOWN_crash, Text: text, VCPU: vcpu, Regs: regs})
+}
+
+// CrashDetail is Crash with the vCPU's state as text, on architectures whose registers Shutdown does not hold.
+func (d *Domain) CrashDetail(vcpu int, text, detail string) {
+	d.end(Shutdown{Reason: xen.SHUTDOWN_crash, Text: text, VCPU: vcpu, Detail: detail})
 }
 
 func (d *Domain) end(s Shutdown) {

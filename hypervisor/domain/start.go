@@ -19,6 +19,9 @@ const (
 // IsUp says whether the vCPU is up (not VPF_down on Xen). Any goroutine.
 func (v *VCPU) IsUp() bool { return v.up.Load() }
 
+// Initialised says whether the vCPU has had a state to start in. Any goroutine.
+func (v *VCPU) Initialised() bool { return v.inited.Load() }
+
 // BringUp marks the vCPU as initialised and up, for the first vCPU and for one that was started by INIT and SIPI. It does not
 // call Start: the caller has set the registers. Any goroutine.
 func (v *VCPU) BringUp() {
@@ -71,6 +74,9 @@ func (v *VCPU) Down() {
 	v.Dom.Shutdown(xen.SHUTDOWN_poweroff)
 }
 
+// SetOffline marks a vCPU as down that the guest has switched off by the engine's own means (PSCI). Any goroutine.
+func (v *VCPU) SetOffline() { v.up.Store(false) }
+
 // StateFrom32 makes the start state that a 32-bit context describes, checked as Xen's arch_set_info_hvm_guest
 // does.
 func StateFrom32(c *xen.VCPUHVMx86_32) (*x86.State, xen.Errno) {
@@ -108,7 +114,7 @@ func StateFrom32(c *xen.VCPUHVMx86_32) (*x86.State, xen.Errno) {
 
 // StateFrom64 makes the start state that a 64-bit context describes.
 func StateFrom64(c *xen.VCPUHVMx86_64) (*x86.State, xen.Errno) {
-	if !canonical(c.RIP) || c.CR0&cr0PG == 0 || c.CR4&cr4PAE == 0 || c.EFER&eferLME == 0 {
+	if !x86.Canonical(c.RIP) || c.CR0&cr0PG == 0 || c.CR4&cr4PAE == 0 || c.EFER&eferLME == 0 {
 		return nil, xen.EINVAL
 	}
 	st := &x86.State{RIP: c.RIP, RFLAGS: c.RFLAGS}
@@ -178,5 +184,3 @@ func validSegment(s *x86.Segment, i int) bool {
 }
 
 func above(s, cs *x86.Segment) bool { return s.Attr&x86.AttrP != 0 && s.DPL() > cs.DPL() }
-
-func canonical(a uint64) bool { return uint64(int64(a<<16)>>16) == a }

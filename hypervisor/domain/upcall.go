@@ -6,14 +6,18 @@ import (
 
 const callbackValid = 0x100
 
-// setCallback takes a new value of HVM_PARAM_CALLBACK_IRQ. Only the vector type means something for a PVH
-// domain; GSI and PCI lines do not exist there.
+// setCallback takes a new value of HVM_PARAM_CALLBACK_IRQ: a vector, or an interrupt line, which only an HVM domain's platform has.
 func (d *Domain) setCallback(via uint64) {
-	c := uint32(0)
-	if via>>56 == xen.HVM_PARAM_CALLBACK_TYPE_VECTOR {
-		c = callbackValid | uint32(uint8(via))
+	c, line := uint32(0), via
+	if d.ABI() == xen.ABIA64 {
+		return // a PPI, fixed at the start
 	}
+	if via>>56 == xen.HVM_PARAM_CALLBACK_TYPE_VECTOR {
+		c, line = callbackValid|uint32(uint8(via)), 0
+	}
+	d.line.Store(line)
 	d.callback.Store(c)
+	d.host.Callback(uint8(c))
 }
 
 // notifyUpcall is called when evtchn_upcall_pending of a vCPU went from 0 to 1.
@@ -21,6 +25,10 @@ func (d *Domain) notifyUpcall(vcpu int) {
 	v := d.VCPUs[vcpu]
 	if v.vector.Load() != 0 {
 		v.edge.Store(true)
+	}
+	if v.Raise != nil {
+		v.Raise()
+		return
 	}
 	v.Kick()
 }
@@ -46,6 +54,15 @@ func (v *VCPU) CallbackVector() (vector uint8, due bool) {
 	return uint8(c), true
 }
 
+// CallbackLine gives the interrupt line by which the vCPU is told of events, as HVM_PARAM_CALLBACK_IRQ names it, and whether it shall be high;
+// 0 where there is none. Only the first vCPU has one.
+func (v *VCPU) CallbackLine() (via uint64, high bool) {
+	if via = v.Dom.line.Load(); via == 0 || v.ID != 0 || v.vector.Load() != 0 {
+		return 0, false
+	}
+	return via, v.UpcallPending()
+}
+
 // TakeUpcallVector gives the vCPU's own upcall vector if an edge waits for it, and forgets the edge: the caller sets
 // it in the LAPIC's IRR, if the LAPIC is enabled, and the guest sends an EOI.
 func (v *VCPU) TakeUpcallVector() (vector uint8, due bool) {
@@ -55,12 +72,14 @@ func (v *VCPU) TakeUpcallVector() (vector uint8, due bool) {
 	return uint8(v.vector.Load()), true
 }
 
-// SetUpcallVector is HVMOP_set_evtchn_upcall_vector. Like Xen it raises the vector once.
+// SetUpcallVector is HVMOP_set_evtchn_upcall_vector. Like Xen it raises the vector once. (Linux then finds a stale request in an APIC that it
+// has not set up yet, and reads all its registers 512 times in the hope that it goes away: where a read is an exit, own vectors are not offered.)
 func (v *VCPU) SetUpcallVector(vector uint8) xen.Errno {
 	if vector < 16 {
 		return xen.EINVAL
 	}
 	v.vector.Store(uint32(vector))
+	v.Dom.host.UpcallVector(v.ID, vector)
 	v.edge.Store(true)
 	v.Kick()
 	return 0

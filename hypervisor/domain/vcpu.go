@@ -7,6 +7,7 @@ import (
 	"gozen/hypervisor/clock"
 	"gozen/hypervisor/evtchn"
 	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/pv"
 	"gozen/hypervisor/x86"
 	"gozen/hypervisor/xen"
 )
@@ -16,6 +17,8 @@ import (
 type VirtMem interface {
 	ReadVirt(va uint64, p []byte) error
 	WriteVirt(va uint64, p []byte) error
+	// Translate gives the guest-physical address of a guest-virtual one that may be written.
+	Translate(va uint64) (guestmem.GPA, error)
 }
 
 // VCPU is one virtual CPU. Unless a method says otherwise, it belongs to the goroutine that runs the vCPU.
@@ -30,6 +33,11 @@ type VCPU struct {
 	// Kick makes the loop look at the vCPU again soon: it leaves the guest or wakes up. Any goroutine, any
 	// time, also the vCPU's own.
 	Kick func()
+	// Raise, where set, is called instead of Kick when evtchn_upcall_pending went from 0 to 1: it makes the host deliver the upcall. Any
+	// goroutine, any time, also the vCPU's own.
+	Raise func()
+	// Outside, where set, returns as soon as the vCPU is not in the guest, or has left it once. Any goroutine.
+	Outside func()
 	// Start makes the vCPU run. st is the state to load first, nil to go on where it was (VCPUOP_up after VCPUOP_down). Called
 	// from another vCPU's goroutine.
 	Start func(st *x86.State)
@@ -40,6 +48,8 @@ type VCPU struct {
 	// the vCPU between calls.
 	Scratch [guestmem.PageSize]byte
 	Local   any
+	// PV is what a PV domain's vCPU has more, nil for others.
+	PV *pv.VCPU
 
 	timers clock.Timers
 	info   atomic.Pointer[evtchn.VCPUInfo]
@@ -74,14 +84,15 @@ func newVCPU(d *Domain, id int, in evtchn.VCPUInfo) *VCPU {
 // noVirt stands for the memory of a vCPU that nobody runs.
 type noVirt struct{}
 
-func (noVirt) ReadVirt(uint64, []byte) error  { return guestmem.ErrUnmapped }
-func (noVirt) WriteVirt(uint64, []byte) error { return guestmem.ErrUnmapped }
+func (noVirt) ReadVirt(uint64, []byte) error          { return guestmem.ErrUnmapped }
+func (noVirt) WriteVirt(uint64, []byte) error         { return guestmem.ErrUnmapped }
+func (noVirt) Translate(uint64) (guestmem.GPA, error) { return 0, guestmem.ErrUnmapped }
 
 // RegisterInfo makes vcpu_info lie in guest frame g at byte offset off (VCPUOP_register_vcpu_info). A vCPU may be moved once, by
 // itself or while it is down; by says who asks.
 func (v *VCPU) RegisterInfo(by *VCPU, g guestmem.GFN, off uint32) xen.Errno {
-	align := uint32(v.Dom.ABI.LongSize())
-	if off > guestmem.PageSize-xen.VCPUInfoSize || off&(align-1) != 0 {
+	align := uint32(v.Dom.ABI().LongSize())
+	if off > guestmem.PageSize-v.Dom.layout().InfoSize || off&(align-1) != 0 {
 		return xen.ENXIO
 	}
 	if v.moved.Load() || by != v && v.up.Load() {
@@ -98,7 +109,11 @@ func (v *VCPU) RegisterInfo(by *VCPU, g guestmem.GFN, off uint32) xen.Errno {
 	in := evtchn.VCPUInfo{Page: p, Off: off}
 	v.info.Store(&in)
 	v.Dom.Events.MoveVCPUInfo(v.ID, in, fresh)
-	v.Dom.Clock.WriteTime(p, off+xen.VCPUInfoTime)
+	v.Dom.writeTime(in)
+	v.Dom.host.VCPUInfo(v.ID, g.GPA()+guestmem.GPA(off))
+	if v.PV != nil {
+		v.PV.SetInfo(g, off)
+	}
 	return 0
 }
 
@@ -129,10 +144,13 @@ func (v *VCPU) UpdateTime() {
 	r := v.Dom.Clock.Record()
 	r.Version = (uint32(b[0])|uint32(b[1])<<8|uint32(b[2])<<16|uint32(b[3])<<24)&^1 + 1
 	for range 2 { // first all fields under an odd version, then the even version
-		e := xen.Encoder(v.Dom.ABI, b)
+		e := xen.Encoder(v.Dom.ABI(), b)
 		r.Layout(&e)
 		_ = v.Virt.WriteVirt(va, b) // a guest that unmapped its area goes without
 		r.Version++
+	}
+	if at, err := v.Virt.Translate(va); err == nil && at&(guestmem.PageSize-1) <= guestmem.PageSize-xen.VCPUTimeInfoSize {
+		v.Dom.host.TimeInfo(v.ID, at)
 	}
 }
 
@@ -172,13 +190,13 @@ func (v *VCPU) writeRunstate() {
 	if update {
 		i.StateEntryTime |= xen.XEN_RUNSTATE_UPDATE
 	}
-	c := xen.Encoder(v.Dom.ABI, v.buf[:])
+	c := xen.Encoder(v.Dom.ABI(), v.buf[:])
 	i.Layout(&c)
 	if v.Virt.WriteVirt(va, v.buf[:c.Size()]) != nil || !update {
 		return
 	}
 	i.StateEntryTime &^= xen.XEN_RUNSTATE_UPDATE
-	c = xen.Encoder(v.Dom.ABI, v.buf[:])
+	c = xen.Encoder(v.Dom.ABI(), v.buf[:])
 	i.Layout(&c)
 	_ = v.Virt.WriteVirt(va, v.buf[:c.Size()])
 }

@@ -64,6 +64,7 @@ type Kind uint8
 const (
 	ExitNone      Kind = iota
 	ExitKick           // Kick was called, or a time slice ended
+	ExitSignal         // the host interrupted the run: a timer of the vCPU, or the Go runtime
 	ExitIO             // IN or OUT: Port, Size, Write, Data
 	ExitMMIO           // access to an address that no page backs: GPA, Size, Write, Data
 	ExitHypercall      // VMCALL or VMMCALL: registers in Regs; the instruction is finished
@@ -76,14 +77,15 @@ const (
 	ExitEOI            // reserved for engines with an interrupt chip of their own
 	ExitDebug          // a host breakpoint or single step
 	ExitInternal       // the engine met something it cannot execute: Reason, bytes in Insn
+	ExitSMCCC          // arm64: a call by the SMC calling convention that is not Xen's: function in Data, registers by X
 	numKinds
 )
 
 // NumKinds is the number of exit kinds, for counters.
 const NumKinds = int(numKinds)
 
-var kindNames = [NumKinds]string{"none", "kick", "io", "mmio", "hypercall", "rdmsr", "wrmsr", "cpuid",
-	"hlt", "window", "shutdown", "eoi", "debug", "internal"}
+var kindNames = [NumKinds]string{"none", "kick", "signal", "io", "mmio", "hypercall", "rdmsr", "wrmsr", "cpuid",
+	"hlt", "window", "shutdown", "eoi", "debug", "internal", "smccc"}
 
 // String gives the kind's name as counters print it.
 func (k Kind) String() string {
@@ -112,8 +114,35 @@ type Exit struct {
 	InsnN  uint8
 }
 
+// Chip is a VCPU whose local APIC may be the host's own. Then HLT, INIT, startup IPIs, task priority and interrupt windows are its business
+// alone and do not exit; Inject, Interruptible, WantWindow and CR8 mean nothing.
+type Chip interface {
+	// HasChip says whether it is so.
+	HasChip() bool
+	// Halt makes the next Run wait for an interrupt, as HLT does.
+	Halt()
+	// Timers says whether the host keeps the guest's timers, too.
+	Timers() bool
+	// Raise delivers the callback vector, which has no EOI. Any goroutine. It is lost if the guest has disabled its APIC; Reopen,
+	// on the vCPU's goroutine, enables it again.
+	Raise()
+	Reopen()
+	// Fire requests a vector at the vCPU's APIC, as a message-signalled interrupt does. Any goroutine.
+	Fire(vector uint8)
+}
+
 // Timed is an engine that counts instructions exactly and can stop at a count.
 type Timed interface {
 	// SetLimit makes Run return with ExitKick as soon as n instructions have finished in all; 0 for no limit.
 	SetLimit(n uint64)
+}
+
+// DirtyLogger is a VM that can note which frames the guest writes to. Its methods may be called from any goroutine.
+type DirtyLogger interface {
+	// StartDirtyLog begins an empty log.
+	StartDirtyLog() error
+	// CollectDirty calls f for runs of frames from first on with those written to since the last call: bit i%64 of word i/64 is frame
+	// first+i. A frame may be named that was not written to, but not the other way round.
+	CollectDirty(f func(first guestmem.GFN, bitmap []uint64)) error
+	StopDirtyLog() error
 }

@@ -92,6 +92,9 @@ func (t *Table) BindVIRQ(v, vcpu uint32) (Port, xen.Errno) {
 	}
 	c.state, c.vcpu, c.virq = virq, uint16(vcpu), uint8(v)
 	t.virqPort[vcpu][v] = p
+	if v == xen.VIRQ_TIMER {
+		t.timerPort(int(vcpu), p)
+	}
 	return p, 0
 }
 

@@ -43,6 +43,10 @@ type Config struct {
 	Notify func(vcpu int)
 	// Polled is called, with no lock held, when a port became pending while AddPoller counts somebody.
 	Polled func()
+	// Send, if set, raises a port on a vCPU with the 2-level ABI in our place, with no lock held; false means that it could not.
+	Send func(port uint32, vcpu int) bool
+	// TimerPort, if set, is told with the lock held which port VIRQ_TIMER of a vCPU is bound to, 0 for none. It must not block.
+	TimerPort func(vcpu int, port uint32)
 }
 
 type state uint8
@@ -109,6 +113,13 @@ func New(cfg Config) (*Table, error) {
 	return t, nil
 }
 
+// SetABI changes the layout of the shared areas, as the guest changes from 32- to 64-bit code or back. Bits that are set stay where they are.
+func (t *Table) SetABI(a xen.ABI) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.ABI, t.layout = a, xen.Shared(a)
+}
+
 // FIFO reports whether the guest switched to the FIFO ABI.
 func (t *Table) FIFO() bool {
 	t.mu.Lock()
@@ -131,6 +142,8 @@ type effect struct {
 	vcpus  [MaxVCPUs / 64]uint64
 	polled bool
 	host   func()
+	send   Port // to be raised by cfg.Send, on sendTo
+	sendTo int
 }
 
 // fire unlocks the table and makes the calls an operation asked for.
@@ -142,6 +155,12 @@ func (t *Table) fire(e *effect) {
 				t.cfg.Notify(i*64 + b)
 			}
 		}
+	}
+	if e.send != 0 && !t.cfg.Send(uint32(e.send), e.sendTo) {
+		t.mu.Lock()
+		var f effect
+		t.twoLevelSetPending(e.sendTo, e.send, &f)
+		t.fire(&f)
 	}
 	if e.polled && t.pollers.Load() != 0 {
 		t.cfg.Polled()
@@ -199,9 +218,18 @@ func (t *Table) alloc() (Port, *channel, xen.Errno) {
 	return p, c, 0
 }
 
+func (t *Table) timerPort(vcpu int, p Port) {
+	if t.cfg.TimerPort != nil {
+		t.cfg.TimerPort(vcpu, uint32(p))
+	}
+}
+
 // release makes a port free. Its queue of last use is kept: the event may still be linked there.
 func (t *Table) release(p Port, c *channel) {
 	t.clearPending(p)
+	if c.state == virq && c.virq == xen.VIRQ_TIMER {
+		t.timerPort(int(c.vcpu), 0)
+	}
 	if c.host != nil {
 		c.host.dead.Store(true)
 	}
@@ -213,6 +241,10 @@ func (t *Table) release(p Port, c *channel) {
 func (t *Table) setPending(vcpu int, p Port, e *effect) {
 	if t.fifo != nil {
 		t.fifoSetPending(vcpu, p, e)
+		return
+	}
+	if t.cfg.Send != nil && e.send == 0 {
+		e.send, e.sendTo, e.polled = p, vcpu, true
 		return
 	}
 	t.twoLevelSetPending(vcpu, p, e)
@@ -252,11 +284,11 @@ func (t *Table) busy(p Port) bool {
 func (t *Table) MoveVCPUInfo(vcpu int, to VCPUInfo, fresh bool) {
 	t.mu.Lock()
 	from := t.info[vcpu]
-	for i := uint32(0); i < xen.VCPUInfoSize; i += 4 {
+	for i := uint32(0); i < t.layout.InfoSize; i += 4 {
 		w := uint32(0)
 		if !fresh {
 			w = from.Page.Load32(from.Off + i)
-		} else if i == 0 {
+		} else if i == 0 && t.cfg.ABI.HasMask() {
 			w = 1 << (8 * xen.VCPUInfoUpcallMask)
 		}
 		to.Page.Store32(to.Off+i, w)

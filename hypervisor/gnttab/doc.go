@@ -1,4 +1,4 @@
-// Package gnttab is the grant table of one domain, version 1: the frames the guest writes its grants to, and the
+// Package gnttab is the grant table of one domain, of version 1 or 2 as the guest chooses: the frames the guest writes its grants to, and the
 // pages that are mapped or copied through them.
 //
 // What lives here: pinning a grant with Xen's compare-and-swap rules, the map handles of the guest's own (loopback)

@@ -81,12 +81,12 @@ func (t *Table) CopyGuest(src, dst CopyEnd, n uint16) xen.GrantStatus {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	from, _, s := t.claim(src, false)
+	from, _, s := t.claim(src, n, false)
 	if s != xen.GNTST_okay {
 		return s
 	}
 	defer t.drop(src, false)
-	to, gfn, s := t.claim(dst, true)
+	to, gfn, s := t.claim(dst, n, true)
 	if s != xen.GNTST_okay {
 		return s
 	}
@@ -97,11 +97,16 @@ func (t *Table) CopyGuest(src, dst CopyEnd, n uint16) xen.GrantStatus {
 	return xen.GNTST_okay
 }
 
-func (t *Table) claim(e CopyEnd, write bool) (*guestmem.Page, guestmem.GFN, xen.GrantStatus) {
+// claim takes n bytes of an end into use, until drop.
+func (t *Table) claim(e CopyEnd, n uint16, write bool) (*guestmem.Page, guestmem.GFN, xen.GrantStatus) {
 	if e.IsRef {
 		a, s := t.pin(e.Ref, t.cfg.Dom, write, false)
 		if s != xen.GNTST_okay {
 			return nil, 0, s
+		}
+		if !a.covers(uint32(e.Offset), uint32(n)) {
+			t.unpin(e.Ref, write)
+			return nil, 0, xen.GNTST_general_error
 		}
 		return a.page, a.gfn, s
 	}

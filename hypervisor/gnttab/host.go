@@ -22,7 +22,7 @@ func (t *Table) Map(ref Ref, write bool) (*guestmem.Page, error) {
 	return a.page, nil
 }
 
-// Unmap gives back what Map took.
+// Unmap gives back what Map took. With write, the page counts as written to: an engine drops code that it decoded there.
 func (t *Table) Unmap(ref Ref, write bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,8 +33,26 @@ func (t *Table) Unmap(ref Ref, write bool) error {
 	if a.dom != hostDom || write && a.writers == 0 || !write && a.readers == 0 {
 		return fmt.Errorf("unmap grant %d of d%d: %w", ref, t.cfg.Dom, xen.GNTST_bad_handle)
 	}
+	if write {
+		t.wrote(a)
+	}
 	t.unpin(ref, write)
 	return nil
+}
+
+// Wrote is for a page that stays mapped: it has been written to.
+func (t *Table) Wrote(ref Ref) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if uint64(ref) < uint64(len(t.active)) && t.active[ref].pinned() {
+		t.wrote(&t.active[ref])
+	}
+}
+
+func (t *Table) wrote(a *active) {
+	if samePage(t.cfg.Memory.HostPage(a.gfn), a.page) {
+		t.cfg.Memory.Wrote(a.gfn)
+	}
 }
 
 // CopyFrom copies bytes at offset off of a granted page to p; CopyTo the other way. The range must lie
@@ -52,9 +70,12 @@ func (t *Table) hostCopy(ref Ref, off uint32, p []byte, write bool) error {
 		var a *active
 		if a, s = t.pin(ref, hostDom, write, false); s == xen.GNTST_okay {
 			var err error
-			if write {
+			switch {
+			case !a.covers(off, uint32(len(p))):
+				err = fmt.Errorf("copy %d bytes at %d of grant %d of d%d: beyond what is granted: %w", len(p), off, ref, t.cfg.Dom, xen.GNTST_general_error)
+			case write:
 				err = t.write(a.gfn, a.page, off, p)
-			} else {
+			default:
 				copy(p, a.page.Bytes()[off:])
 			}
 			t.unpin(ref, write)

@@ -17,17 +17,24 @@ func (t *Table) pin(ref Ref, dom xen.DomID, write, mapping bool) (*active, xen.G
 		return nil, xen.GNTST_general_error
 	}
 	if !a.pinned() || write && a.writers == 0 {
-		if s := mark(p, off, a.pinned(), dom, write, mapping); s != xen.GNTST_okay {
+		s := xen.GNTST_okay
+		if t.version == 2 {
+			s = t.mark2(ref, a.pinned(), dom, write, mapping)
+		} else {
+			s = mark(p, off, a.pinned(), dom, write, mapping)
+		}
+		if s != xen.GNTST_okay {
 			return nil, s
 		}
 		if !a.pinned() {
-			g := guestmem.GFN(p.Load32(off + xen.GrantEntryFrame))
+			g := t.frame(p, off)
 			page, err := t.cfg.Memory.PageAt(g)
 			if err != nil {
-				p.And32(off, ^uint32(xen.GTF_reading|xen.GTF_writing))
+				t.unmark(ref, inUse)
 				return nil, xen.GNTST_bad_page
 			}
 			a.dom, a.gfn, a.page = dom, g, page
+			a.start, a.length = t.part(p, off)
 		}
 	}
 	if write {
@@ -40,26 +47,54 @@ func (t *Table) pin(ref Ref, dom xen.DomID, write, mapping bool) (*active, xen.G
 
 // mark sets GTF_reading (and GTF_writing) in an entry, if it grants dom that.
 func mark(p *guestmem.Page, off uint32, pinned bool, dom xen.DomID, write, mapping bool) xen.GrantStatus {
-	mask := uint32(xen.GTF_type_mask)
-	if mapping {
-		mask |= xen.GTF_sub_page
-	}
 	for range casTries {
 		w := p.Load32(off + xen.GrantEntryFlags)
-		if !pinned && (w&mask != xen.GTF_permit_access || xen.DomID(w>>16) != dom) {
+		if !grants(w, pinned, dom, write, mapping) {
 			return xen.GNTST_general_error
 		}
 		n := w | xen.GTF_reading
 		if write {
-			if w&xen.GTF_readonly != 0 {
-				return xen.GNTST_general_error
-			}
 			n |= xen.GTF_writing
 		}
 		if p.CAS32(off+xen.GrantEntryFlags, w, n) {
 			return xen.GNTST_okay
 		}
 	}
+	return xen.GNTST_general_error
+}
+
+// grants says whether the first word of an entry, flags and domid, allows what is wanted. Type and domain of an entry in use were looked at before.
+func grants(w uint32, pinned bool, dom xen.DomID, write, mapping bool) bool {
+	mask := uint32(xen.GTF_type_mask)
+	if mapping {
+		mask |= xen.GTF_sub_page
+	}
+	if !pinned && (w&mask != xen.GTF_permit_access || xen.DomID(w>>16) != dom) {
+		return false
+	}
+	return !write || w&xen.GTF_readonly == 0
+}
+
+// mark2 is mark for version 2: the mark comes first, and then the entry is looked at again, since the guest takes a grant back in the other
+// order.
+func (t *Table) mark2(ref Ref, pinned bool, dom xen.DomID, write, mapping bool) xen.GrantStatus {
+	p, off, _ := t.entry(ref)
+	if !grants(p.Load32(off), pinned, dom, write, mapping) {
+		return xen.GNTST_general_error
+	}
+	bits := uint32(xen.GTF_reading)
+	if write {
+		bits |= xen.GTF_writing
+	}
+	mp, moff, shift := t.marks(ref)
+	mp.Or32(moff, bits<<shift)
+	if grants(p.Load32(off), pinned, dom, write, mapping) {
+		return xen.GNTST_okay
+	}
+	if pinned {
+		bits = xen.GTF_writing // somebody reads on
+	}
+	t.unmark(ref, bits)
 	return xen.GNTST_general_error
 }
 
@@ -80,7 +115,6 @@ func (t *Table) unpin(ref Ref, write bool) {
 		clear |= xen.GTF_writing
 	}
 	if clear != 0 {
-		p, off, _ := t.entry(ref)
-		p.And32(off+xen.GrantEntryFlags, ^clear)
+		t.unmark(ref, clear)
 	}
 }

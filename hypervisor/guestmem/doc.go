@@ -1,7 +1,7 @@
 // Package guestmem holds the physical memory of one guest: which guest frame is
 // backed by which host page, and the only ways to read and write it from the host.
 //
-// What lives here: the frame map (GFN to host page), RAM regions, overlay pages
+// What lives here: the frame map (GFN to host page), RAM regions and what backs them, overlay pages
 // (shared info, grant table frames), checked copies, atomic access to shared pages.
 // What does not: guest-virtual addresses (hypervisor/x86/paging), device registers (iobus).
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -63,8 +64,37 @@ type chunkTable struct {
 	high map[uint64]*chunk // beyond the dense part
 }
 
+// chunk is 2 MiB of frames. One that lies wholly in a RAM range, and in which nothing was changed yet, has no table of pages: they lie behind
+// one another from base on. That keeps the map of a large guest small, and quick to make.
 type chunk struct {
-	pages [chunkLen]atomic.Pointer[[PageSize]byte]
+	base  *[chunkLen * PageSize]byte // nil where there is always a table
+	pages atomic.Pointer[pageTable]
+}
+
+type pageTable [chunkLen]atomic.Pointer[[PageSize]byte]
+
+// page gives the page of frame i of the chunk, or nil.
+func (c *chunk) page(i GFN) *[PageSize]byte {
+	if t := c.pages.Load(); t != nil {
+		return t[i].Load()
+	}
+	if c.base == nil {
+		return nil
+	}
+	return (*[PageSize]byte)(c.base[i*PageSize:])
+}
+
+// table gives the chunk's table, making it first; the caller holds Memory.mu.
+func (c *chunk) table() *pageTable {
+	t := c.pages.Load()
+	if t == nil {
+		t = &pageTable{}
+		for i := range t {
+			t[i].Store(c.page(GFN(i)))
+		}
+		c.pages.Store(t)
+	}
+	return t
 }
 
 const denseChunks = 1 << 13 // the first 16 GiB are looked up without a map
@@ -72,11 +102,14 @@ const denseChunks = 1 << 13 // the first 16 GiB are looked up without a map
 // New makes a Memory whose ram ranges are backed by zeroed private anonymous memory,
 // aligned so that guest and host addresses agree modulo 2 MiB. Host memory is taken when
 // first touched. Ranges must be page-aligned and must not overlap.
-func New(ram []Range) (*Memory, error) {
+func New(ram []Range) (*Memory, error) { return NewBacked(ram, Backing{}) }
+
+// NewBacked is New with another backing.
+func NewBacked(ram []Range, b Backing) (*Memory, error) {
 	m := &Memory{}
 	m.chunks.Store(&chunkTable{high: map[uint64]*chunk{}})
 	for _, r := range ram {
-		if err := m.addRAM(r); err != nil {
+		if err := m.addRAM(r, b); err != nil {
 			m.Close()
 			return nil, err
 		}
@@ -96,6 +129,13 @@ func (m *Memory) OnChange(f func(first GFN, n uint64)) {
 // OnWrite registers f, called after the host wrote to a frame with Write. An engine that keeps decoded
 // code uses it to drop what it decoded there. Only one f; register before the guest runs.
 func (m *Memory) OnWrite(f func(GFN)) { m.onWrite.Store(&f) }
+
+// Wrote tells the engine that the host wrote to a frame otherwise than with Write.
+func (m *Memory) Wrote(g GFN) {
+	if f := m.onWrite.Load(); f != nil {
+		(*f)(g)
+	}
+}
 
 func (m *Memory) changed(first GFN, n uint64) {
 	m.mu.Lock()
@@ -125,7 +165,7 @@ func (m *Memory) HostPage(g GFN) *[PageSize]byte {
 	if c == nil {
 		return nil
 	}
-	return c.pages[g&(chunkLen-1)].Load()
+	return c.page(g & (chunkLen - 1))
 }
 
 // set stores p at frame g; the caller holds mu.
@@ -133,31 +173,48 @@ func (m *Memory) set(g GFN, p *[PageSize]byte) {
 	c := m.chunkOf(g)
 	if c == nil {
 		c = &chunk{}
-		old := m.chunks.Load()
-		i := uint64(g) >> chunkShift
-		next := &chunkTable{low: old.low, high: old.high}
-		if i < denseChunks {
-			n := max(len(old.low), int(i)+1)
-			next.low = make([]*chunk, n)
-			copy(next.low, old.low)
-			next.low[i] = c
-		} else {
-			next.high = make(map[uint64]*chunk, len(old.high)+1)
-			for k, v := range old.high {
-				next.high[k] = v
-			}
-			next.high[i] = c
-		}
-		m.chunks.Store(next)
+		m.addChunks(uint64(g)>>chunkShift, c)
 	}
-	slot := &c.pages[g&(chunkLen-1)]
-	was := slot.Swap(p)
+	was := c.table()[g&(chunkLen-1)].Swap(p)
 	if was == nil && p != nil {
 		m.backed++
 	}
 	if was != nil && p == nil {
 		m.backed--
 	}
+}
+
+// Chunk gives the 2 MiB of frames that begin at g, if they lie behind one another on the host as RAM always did, else nil.
+func (m *Memory) Chunk(g GFN) *[chunkLen * PageSize]byte {
+	if g&(chunkLen-1) != 0 {
+		return nil
+	}
+	c := m.chunkOf(g)
+	if c == nil || c.pages.Load() != nil {
+		return nil
+	}
+	return c.base
+}
+
+// addChunks enters chunks from number i on; the caller holds mu.
+func (m *Memory) addChunks(i uint64, cs ...*chunk) {
+	old := m.chunks.Load()
+	next := &chunkTable{low: old.low, high: old.high}
+	if i < denseChunks {
+		next.low = make([]*chunk, max(len(old.low), int(min(i+uint64(len(cs)), denseChunks))))
+		copy(next.low, old.low)
+	}
+	if i+uint64(len(cs)) > denseChunks {
+		next.high = maps.Clone(old.high)
+	}
+	for k, c := range cs {
+		if n := i + uint64(k); n < denseChunks {
+			next.low[n] = c
+		} else {
+			next.high[n] = c
+		}
+	}
+	m.chunks.Store(next)
 }
 
 // Map puts page p at frame g, in place of what was there (an overlay: shared info,
@@ -229,9 +286,7 @@ func (m *Memory) Write(a GPA, p []byte) error {
 			return fmt.Errorf("write at %#x: %w", uint64(a), ErrUnmapped)
 		}
 		n := copy(h[a&(PageSize-1):], p)
-		if f := m.onWrite.Load(); f != nil {
-			(*f)(a.GFN())
-		}
+		m.Wrote(a.GFN())
 		p, a = p[n:], a+GPA(n)
 	}
 	return nil

@@ -17,7 +17,7 @@ func (m *Memory) NewPage() (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not entered into mappings' search: base is kept out of reach of ramPage.
+	// Not entered into mappings' search: base is kept out of reach of home.
 	mp.base = GPA(maxGFN) << pageShift
 	m.mu.Lock()
 	m.mappings = append(m.mappings, mp)
@@ -33,6 +33,12 @@ func (m *Memory) PageAt(g GFN) (*Page, error) {
 		return nil, fmt.Errorf("frame %#x: %w", uint64(g), ErrUnmapped)
 	}
 	return &Page{h}, nil
+}
+
+// Look is PageAt for who only looks: it allocates nothing.
+func (m *Memory) Look(g GFN) (Page, bool) {
+	h := m.HostPage(g)
+	return Page{h}, h != nil
 }
 
 func (p *Page) p32(off uint32) *uint32 {

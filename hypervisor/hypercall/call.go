@@ -51,12 +51,7 @@ func Call(d *domain.Domain, v *domain.VCPU, regs *[16]uint64, long bool, cpl uin
 		setResult(regs, long, xen.EPERM.Ret())
 		return Result{}
 	}
-	c, ok := v.Local.(*call)
-	if !ok {
-		c = &call{d: d, v: v, rows: &table}
-		v.Local = c
-	}
-	c.res, c.deep, c.work = Result{}, false, budget
+	c := begin(d, v, &table)
 	in := &regs64
 	mask := ^uint64(0)
 	c.abi = xen.ABI64
@@ -76,6 +71,17 @@ func Call(d *domain.Domain, v *domain.VCPU, regs *[16]uint64, long bool, cpl uin
 		regs[r] = c.args[i] & mask
 	}
 	return c.res
+}
+
+// begin gives the vCPU's call, fresh for another hypercall.
+func begin(d *domain.Domain, v *domain.VCPU, rows *[64]row) *call {
+	c, ok := v.Local.(*call)
+	if !ok {
+		c = &call{d: d, v: v, rows: rows}
+		v.Local = c
+	}
+	c.res, c.deep, c.work = Result{}, false, budget
+	return c
 }
 
 func setResult(regs *[16]uint64, long bool, ret uint64) {

@@ -11,4 +11,6 @@
 //
 // Both ABIs are decoded: 64-bit (rax; rdi rsi rdx r10 r8 r9) and 32-bit (eax; ebx ecx edx esi edi ebp), each with its
 // own layouts.
+//
+// arm64 guests come in by CallA64, with a table of their own; the families are shared.
 package hypercall

@@ -18,21 +18,34 @@ func printTable() string {
 		"The interface is Xen " + "4.17's, for PVH domains. *supported*: works. *partial*: works, within the limits of the note. *refused*: answers an error by rule, as Xen does\n" +
 		"for an unprivileged PVH domain. *none*: answers -ENOSYS. Every call is counted by number and operation, whatever it answers.\n\n" +
 		"| nr | hypercall | support | note |\n| --- | --- | --- | --- |\n")
-	for nr, r := range table {
-		if r.name != "" {
-			fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", nr, r.name, r.support, r.note)
+	printRows(&b, &table, "")
+	b.WriteString("\n# Hypercalls of arm64 guests\n\nBy `HVC #0xEA1`, number in x16. What is not listed answers -ENOSYS.\n\n" +
+		"| nr | hypercall | support | note |\n| --- | --- | --- | --- |\n")
+	t := tableA64
+	for i := range t {
+		if t[i].support == None && t[i].subMask == 0 {
+			t[i].name = ""
 		}
 	}
-	for nr, r := range table {
+	printRows(&b, &t, " of arm64")
+	return b.String()
+}
+
+func printRows(b *strings.Builder, t *[64]row, suffix string) {
+	for nr, r := range t {
+		if r.name != "" {
+			fmt.Fprintf(b, "| %d | %s | %s | %s |\n", nr, r.name, r.support, r.note)
+		}
+	}
+	for nr, r := range t {
 		if len(r.subs) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## %s (%d)\n\n| op | name | support | note |\n| --- | --- | --- | --- |\n", r.name, nr)
+		fmt.Fprintf(b, "\n## %s (%d)%s\n\n| op | name | support | note |\n| --- | --- | --- | --- |\n", r.name, nr, suffix)
 		for _, s := range r.subs {
-			fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", s.nr, s.name, s.support, s.note)
+			fmt.Fprintf(b, "| %d | %s | %s | %s |\n", s.nr, s.name, s.support, s.note)
 		}
 	}
-	return b.String()
 }
 
 func TestDocs_current(t *testing.T) {

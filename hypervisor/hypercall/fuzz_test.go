@@ -13,6 +13,7 @@ func FuzzCall(f *testing.F) {
 	for nr := range table {
 		for _, s := range table[nr].subs {
 			f.Add(uint64(nr), s.nr, uint64(argAt), uint64(argAt), uint64(1), true, []byte{0xf0, 0x7f, 0, 0, 1, 0, 0, 0})
+			f.Add(uint64(nr), s.nr, uint64(argAt), uint64(1), uint64(argAt), false, []byte{0xf0, 0x7f, 0, 0, 1, 0, 0, 0})
 		}
 	}
 	f.Add(uint64(xen.HYPERVISOR_multicall), uint64(argAt), uint64(3), uint64(0), uint64(0), false, []byte{12, 0, 0, 0})

@@ -16,8 +16,8 @@ func grantSubs() []sub {
 		{xen.GNTTABOP_copy, "copy", Partial, "within the domain"},
 		{xen.GNTTABOP_query_size, "query_size", Supported, ""},
 		{xen.GNTTABOP_unmap_and_replace, "unmap_and_replace", None, "as for any HVM domain"},
-		{xen.GNTTABOP_set_version, "set_version", Supported, "1; 2 answers -ENOSYS"},
-		{xen.GNTTABOP_get_status_frames, "get_status_frames", None, "version 2"},
+		{xen.GNTTABOP_set_version, "set_version", Supported, "1 and 2"},
+		{xen.GNTTABOP_get_status_frames, "get_status_frames", None, "as for any HVM domain: add_to_physmap maps them"},
 		{xen.GNTTABOP_get_version, "get_version", Supported, ""},
 		{xen.GNTTABOP_swap_grant_ref, "swap_grant_ref", Supported, ""},
 		{xen.GNTTABOP_cache_flush, "cache_flush", None, "as for any HVM domain"},
@@ -118,6 +118,9 @@ func (c *call) grantSetup(va uint64, count uint32) uint64 {
 	}
 	if op.Status == xen.GNTST_okay {
 		for i := range op.NrFrames {
+			if c.d.PV != nil && c.d.Grants.FrameAt(i) == gnttab.NoFrame { // a PV guest maps them by machine frame
+				c.d.AddToPhysmap(xen.XENMAPSPACE_grant_table, uint64(i), c.d.PV.Grants+guestmem.GFN(i))
+			}
 			if !c.writeLong(op.FrameList, uint64(i), uint64(c.d.Grants.FrameAt(i))) {
 				op.Status = xen.GNTST_bad_virt_addr
 				break

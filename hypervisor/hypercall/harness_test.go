@@ -21,6 +21,9 @@ func (s *testSource) TSC() uint64   { return s.ns.Load() }
 func (s *testSource) TSCHz() uint64 { return 1e9 }
 
 // flat is guest-virtual memory that is guest-physical memory.
+// Translate implements domain.VirtMem.
+func (f flat) Translate(va uint64) (guestmem.GPA, error) { return guestmem.GPA(va), nil }
+
 type flat struct{ m *guestmem.Memory }
 
 func (f flat) ReadVirt(va uint64, p []byte) error  { return f.m.Read(guestmem.GPA(va), p) }

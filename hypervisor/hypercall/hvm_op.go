@@ -88,7 +88,11 @@ func (c *call) hvmParam(va uint64, set bool) uint64 {
 		return err.Ret()
 	}
 	if set {
-		return c.d.GuestSetParam(p.Index, p.Value).Ret()
+		err := c.d.GuestSetParam(p.Index, p.Value)
+		if err == 0 && p.Index == xen.HVM_PARAM_CALLBACK_IRQ {
+			c.d.Latch(c.abi != xen.ABI32)
+		}
+		return err.Ret()
 	}
 	var err xen.Errno
 	if p.Value, err = c.d.GuestParam(p.Index); err != 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/pv/monitor"
 	"gozen/hypervisor/xen"
 )
 
@@ -66,6 +67,8 @@ func (c *call) memoryOp() uint64 {
 		return c.memRemove(va)
 	case xen.XENMEM_memory_map:
 		return c.memMap(va)
+	case xen.XENMEM_machphys_mapping:
+		return c.memMachphys(va)
 	case xen.XENMEM_get_sharing_freed_pages, xen.XENMEM_get_sharing_shared_pages:
 		return 0
 	case xen.XENMEM_get_vnumainfo:
@@ -260,6 +263,19 @@ func (c *call) memAddOne(a *xen.AddToPhysmapBatch, i uint64) uint64 {
 		return efault
 	}
 	return 0
+}
+
+// memMachphys tells a PV guest where the machine-to-physical table is.
+func (c *call) memMachphys(va uint64) uint64 {
+	if c.d.PV == nil {
+		return xen.ENOSYS.Ret()
+	}
+	b := c.v.Scratch[:24]
+	c.n = len(b)
+	binary.LittleEndian.PutUint64(b, monitor.M2P)
+	binary.LittleEndian.PutUint64(b[8:], monitor.M2P+c.d.PV.M2PFrames()*8)
+	binary.LittleEndian.PutUint64(b[16:], c.d.PV.M2PFrames()-1)
+	return c.store(va, 0)
 }
 
 // e820Size is the size of an entry of the BIOS call's format: two 64-bit words and a 32-bit type.

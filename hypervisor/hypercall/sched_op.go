@@ -26,6 +26,9 @@ func (c *call) schedOp() uint64 {
 		c.res.Yield = true
 		return 0
 	case xen.SCHEDOP_block:
+		if c.v.PV != nil {
+			c.v.SetMasked(false)
+		}
 		c.res.Block = true
 		return 0
 	case xen.SCHEDOP_shutdown, xen.SCHEDOP_shutdown_code:

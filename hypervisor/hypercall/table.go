@@ -93,7 +93,7 @@ func makeTable() (t [64]row) {
 	t[xen.HYPERVISOR_console_io] = row{name: "console_io", handler: (*call).consoleIO, subMask: 0xffffffff, support: Supported,
 		note: "-EPERM unless the domain was built with a console sink", subs: []sub{
 			{xen.CONSOLEIO_write, "write", Supported, ""}, {xen.CONSOLEIO_read, "read", Supported, "there is never anything to read"}}}
-	t[xen.HYPERVISOR_grant_table_op] = row{name: "grant_table_op", handler: (*call).grantTableOp, subMask: 0xfff, support: Partial, note: "version 1", subs: grantSubs()}
+	t[xen.HYPERVISOR_grant_table_op] = row{name: "grant_table_op", handler: (*call).grantTableOp, subMask: 0xfff, support: Partial, note: "versions 1 and 2", subs: grantSubs()}
 	t[xen.HYPERVISOR_vm_assist] = row{name: "vm_assist", handler: (*call).vmAssist, subMask: 0xffffffff, support: Supported, subs: []sub{
 		{xen.VMASST_CMD_enable, "enable", Supported, "runstate_update_flag, as for any PVH domain"}, {xen.VMASST_CMD_disable, "disable", Supported, ""}}}
 	t[xen.HYPERVISOR_vcpu_op] = row{name: "vcpu_op", handler: (*call).vcpuOp, subMask: 0xffffffff, support: Supported, subs: vcpuSubs()}

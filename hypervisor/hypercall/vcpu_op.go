@@ -143,6 +143,9 @@ const (
 )
 
 func (c *call) vcpuInitialise(v *domain.VCPU, va uint64) uint64 {
+	if v.PV != nil {
+		return c.vcpuInitialisePV(v, va)
+	}
 	b := c.v.Scratch[:contextSize]
 	if c.v.Virt.ReadVirt(va, b) != nil {
 		return efault

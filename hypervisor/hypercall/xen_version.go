@@ -38,6 +38,16 @@ const (
 		1<<xen.XENFEAT_auto_translated_physmap | 1<<xen.XENFEAT_hvm_safe_pvclock |
 		1<<xen.XENFEAT_hvm_callback_vector | 1<<xen.XENFEAT_not_direct_mapped
 
+	// The same for a PV domain.
+	featuresPV = 1<<xen.XENFEAT_pae_pgdir_above_4gb | 1<<xen.XENFEAT_mmu_pt_update_preserve_ad | 1<<xen.XENFEAT_highmem_assist |
+		1<<xen.XENFEAT_gnttab_map_avail_bits | 1<<xen.XENFEAT_memory_op_vnode_supported | 1<<xen.XENFEAT_direct_mapped
+
+	// The same for arm64: SMCCC calls work, and what x86 has more is missing.
+	capabilitiesA64 = "xen-3.0-aarch64 "
+	virtStartA64    = 0x00200000
+	featuresA64     = 1<<xen.XENFEAT_memory_op_vnode_supported | 1<<xen.XENFEAT_writable_page_tables |
+		1<<xen.XENFEAT_auto_translated_physmap | 1<<xen.XENFEAT_ARM_SMCCC_supported | 1<<xen.XENFEAT_not_direct_mapped
+
 	pageSize = 4096
 )
 
@@ -54,13 +64,19 @@ func (c *call) xenVersion() uint64 {
 		copy(c.v.Scratch[64:], "gozen")
 		return c.store(va, 0)
 	case xen.XENVER_capabilities:
+		if c.abi == xen.ABIA64 {
+			return c.putString(va, capabilitiesA64, 1024)
+		}
 		return c.putString(va, capabilities, 1024)
 	case xen.XENVER_changeset:
 		return c.putString(va, changeset, 64)
 	case xen.XENVER_platform_parameters:
 		p := xen.PlatformParameters{VirtStart: virtStart64}
-		if c.abi == xen.ABI32 {
+		switch c.abi {
+		case xen.ABI32:
 			p.VirtStart = virtStart32
+		case xen.ABIA64:
+			p.VirtStart = virtStartA64
 		}
 		e := c.fresh(c.abi.LongSize())
 		p.Layout(&e)
@@ -102,6 +118,12 @@ func (c *call) versionFeatures(va uint64) uint64 {
 		return xen.EINVAL.Ret()
 	}
 	f.Submap = features
+	switch {
+	case c.abi == xen.ABIA64:
+		f.Submap = featuresA64
+	case c.d.PV != nil:
+		f.Submap = featuresPV
+	}
 	e := c.encoder()
 	f.Layout(&e)
 	return c.store(va, 0)

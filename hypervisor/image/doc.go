@@ -1,6 +1,8 @@
 // Package image reads kernel files: ELF (vmlinux, unikernels), bzImage with a compressed ELF inside, and compressed
 // ELF files, together with the Xen notes in them (public/elfnote.h).
 //
+// For arm64: the Image format, compressed or inside an EFI zboot program (OpenA64).
+//
 // What lives here: recognising a file, bounded decompression, ELF headers and notes, writing segments to guest memory.
 // What does not: where things go in a domain and what the notes mean for its start (pvh, pv).
 //

@@ -19,6 +19,7 @@ const (
 	elfMx8664   = 62
 	elfMaarch64 = 183
 	ptLoad      = 1
+	pfX         = 1 // segment flag: executable
 	ptNote      = 4
 	shtNote     = 7
 )
@@ -99,10 +100,10 @@ func (k *Kernel) addHeader(p []byte) error {
 	typ := le.Uint32(p)
 	if k.Bits == 64 {
 		s = Segment{Offset: le.Uint64(p[8:]), Virt: le.Uint64(p[16:]), Phys: guestmem.GPA(le.Uint64(p[24:])),
-			FileSize: le.Uint64(p[32:]), MemSize: le.Uint64(p[40:])}
+			FileSize: le.Uint64(p[32:]), MemSize: le.Uint64(p[40:]), Exec: le.Uint32(p[4:])&pfX != 0}
 	} else {
 		s = Segment{Offset: uint64(le.Uint32(p[4:])), Virt: uint64(le.Uint32(p[8:])), Phys: guestmem.GPA(le.Uint32(p[12:])),
-			FileSize: uint64(le.Uint32(p[16:])), MemSize: uint64(le.Uint32(p[20:]))}
+			FileSize: uint64(le.Uint32(p[16:])), MemSize: uint64(le.Uint32(p[20:])), Exec: le.Uint32(p[24:])&pfX != 0}
 	}
 	switch {
 	case typ == ptNote:

@@ -377,6 +377,11 @@ func TestLoad_stockKernels(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(filepath.Base(filepath.Dir(f)), func(t *testing.T) {
+			if a, err := OpenA64File(f); err == nil {
+				t.Logf("arm64: %s %s, %d bytes", a.Container, a.Compression, a.Size)
+				_ = a.Close()
+				return
+			}
 			k, err := OpenFile(f)
 			if err != nil {
 				t.Fatal(err)
@@ -392,7 +397,11 @@ func TestLoad_stockKernels(t *testing.T) {
 			}
 			entry, ok := n.Uint(NotePhys32Entry)
 			os, _ := n.Text(NoteGuestOS)
-			if !ok || entry < 0x1000000 || os != "linux" {
+			if f == filepath.Join(dir, "i386-6.1", "vmlinuz") { // Linux's Xen support for 32 bits needs PAE
+				if ok || os != "" {
+					t.Errorf("entry %#x, os %q in a kernel without CONFIG_XEN", entry, os)
+				}
+			} else if !ok || entry < 0x1000000 || os != "linux" {
 				t.Errorf("entry %#x, os %q", entry, os)
 			}
 			t.Logf("%s %s: %s, end %#x, entry %#x, hypercall page %v", k.Container, k.Compression, k.Version, end, entry, n.Has(NoteHypercallPage))

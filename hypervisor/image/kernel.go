@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ type Segment struct {
 	Phys     guestmem.GPA
 	Virt     uint64
 	MemSize  uint64
+	Exec     bool // holds code
 }
 
 // End is the first address behind the segment.
@@ -59,6 +61,7 @@ type Kernel struct {
 	Segments    []Segment
 
 	src     source
+	file    *os.File      // the whole file, where there is one
 	head    []byte        // the first bytes of the unpacked image
 	rest    io.ReadCloser // a stream that stands behind head, for the first pass
 	noteAt  []span        // where notes lie in the unpacked image
@@ -76,20 +79,26 @@ func OpenFile(path string) (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open kernel: %w; check the path in kernel=", err)
 	}
+	return FromFile(f)
+}
+
+// FromFile opens the kernel in f, which belongs to it from then on, also on an error.
+func FromFile(f *os.File) (*Kernel, error) {
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("kernel %s: %w: it is a %s, not a regular file", path, ErrNotKernel, fileKind(st.Mode()))
+		err = fmt.Errorf("kernel %s: %w: it is a %s, not a regular file", f.Name(), ErrNotKernel, fileKind(st.Mode()))
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	k, err := Open(path, f, st.Size())
+	k, err := Open(f.Name(), f, st.Size())
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	k.closers = append(k.closers, f)
+	k.file = f
 	return k, nil
 }
 
@@ -175,7 +184,11 @@ func (k *Kernel) Notes() (Notes, error) {
 // Load writes the segments to mem and gives the first address behind the kernel. Memory behind a segment's
 // file bytes (bss) is zeroed; pages there that are zero already are only read. The guest must not run yet.
 func (k *Kernel) Load(mem *guestmem.Memory) (guestmem.GPA, error) {
-	if err := k.stream(mem); err != nil {
+	load := k.stream
+	if k.Container == ContainerELF {
+		load = k.read
+	}
+	if err := load(mem); err != nil {
 		return 0, fmt.Errorf("load kernel %s: %w", k.Name, err)
 	}
 	for _, s := range k.Segments {
@@ -194,8 +207,21 @@ func tooSmall(err error) error {
 	return err
 }
 
+// zeroes is what empty memory is compared with.
+var zeroes [64 << 10]byte
+
 // zero makes n bytes at a zero without touching pages that are zero already.
 func zero(mem *guestmem.Memory, a guestmem.GPA, n uint64) error {
+	if p, ok := mem.Span(a, n); ok {
+		for len(p) > 0 {
+			c := min(len(p), len(zeroes))
+			if !bytes.Equal(p[:c], zeroes[:c]) {
+				clear(p[:c])
+			}
+			p = p[c:]
+		}
+		return nil
+	}
 	var got, none [guestmem.PageSize]byte
 	for n > 0 {
 		c := min(n, guestmem.PageSize-uint64(a)&(guestmem.PageSize-1))

@@ -38,35 +38,51 @@ func (z *lz4Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Close implements io.Closer.
+func (z *lz4Reader) Close() error { return nil }
+
+func (z *lz4Reader) buffered() int  { return len(z.out) }
+func (z *lz4Reader) blockSize() int { return lz4Block }
+
+// next unpacks the next block, if there is one, into a buffer.
 func (z *lz4Reader) next() error {
+	if z.buf == nil {
+		z.buf = make([]byte, lz4Block)
+	}
+	n, err := z.readBlock(z.buf)
+	z.out = z.buf[:n]
+	return err
+}
+
+// readBlock implements blockReader. It gives 0 bytes for the magic of a frame.
+func (z *lz4Reader) readBlock(dst []byte) (int, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(z.in, size[:]); err != nil {
 		if err == io.EOF && z.anything {
-			return io.EOF
+			return 0, io.EOF
 		}
-		return fmt.Errorf("block size: %w", io.ErrUnexpectedEOF)
+		return 0, fmt.Errorf("block size: %w", io.ErrUnexpectedEOF)
 	}
 	n := le.Uint32(size[:])
 	if n == lz4Magic { // the first frame, or one appended to it
 		z.anything = true
-		return nil
+		return 0, nil
 	}
 	if !z.anything || n == 0 || int(n) > lz4.CompressBlockBound(lz4Block) {
-		return fmt.Errorf("block of %d bytes", n)
+		return 0, fmt.Errorf("block of %d bytes", n)
 	}
-	if z.buf == nil {
-		z.buf, z.packed = make([]byte, lz4Block), make([]byte, lz4.CompressBlockBound(lz4Block))
+	if z.packed == nil {
+		z.packed = make([]byte, lz4.CompressBlockBound(lz4Block))
 	}
 	if _, err := io.ReadFull(z.in, z.packed[:n]); err != nil {
-		return fmt.Errorf("block of %d bytes: %w", n, io.ErrUnexpectedEOF)
+		return 0, fmt.Errorf("block of %d bytes: %w", n, io.ErrUnexpectedEOF)
 	}
-	m, err := lz4.UncompressBlock(z.packed[:n], z.buf)
+	m, err := lz4.UncompressBlock(z.packed[:n], dst)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if m == 0 {
-		return errors.New("empty block")
+		return 0, errors.New("empty block")
 	}
-	z.out = z.buf[:m]
-	return nil
+	return m, nil
 }

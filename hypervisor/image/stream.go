@@ -49,11 +49,25 @@ func (k *Kernel) stream(mem *guestmem.Memory) error {
 	}
 	defer k.dropStream()
 	notes := k.noteBuffers()
-	buf := make([]byte, streamChunk)
+	var chunk []byte
 	pos := uint64(0)
 	for {
-		n, err := io.ReadFull(in, buf)
-		if mem != nil {
+		// A block is unpacked where it belongs, if its bytes stay together there; everything else takes the way over a buffer.
+		buf, direct := k.place(mem, pos)
+		var n int
+		var err error
+		if direct {
+			n, err = k.rest.(*bounded).readBlock(buf)
+			k.tidy(pos, buf[:n])
+			clear(buf[n:min(n+overshoot, len(buf))])
+		} else {
+			if chunk == nil {
+				chunk = make([]byte, streamChunk)
+			}
+			buf = chunk[:k.chunk(mem, pos)]
+			n, err = io.ReadFull(in, buf)
+		}
+		if mem != nil && !direct {
 			if werr := k.scatter(mem, pos, buf[:n]); werr != nil {
 				return tooSmall(werr)
 			}

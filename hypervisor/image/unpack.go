@@ -52,7 +52,7 @@ func (s source) open() (io.ReadCloser, error) {
 			out = z.IOReadCloser()
 		}
 	case "lz4":
-		out = io.NopCloser(newLZ4(in))
+		out = newLZ4(in)
 	case "lzma":
 		var z *lzmaReader
 		if z, err = newLZMA(in, s.limit); err == nil {
@@ -64,25 +64,43 @@ func (s source) open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: its %s data cannot be unpacked, the file is damaged: %w", ErrNotKernel, s.method, err)
 	}
-	return &bounded{in: out, left: s.limit, exact: s.exact}, nil
+	b := &bounded{in: out, left: s.limit, exact: s.exact}
+	b.blocks, _ = out.(blockReader)
+	return b, nil
+}
+
+// blockReader is a stream that can unpack whole blocks to where the caller wants them.
+type blockReader interface {
+	// buffered gives the number of bytes of the present block that are not read yet.
+	buffered() int
+	// readBlock unpacks the next block into dst, which has room for any.
+	readBlock(dst []byte) (int, error)
+	// blockSize is the most bytes that a block has.
+	blockSize() int
 }
 
 // bounded passes on at most left bytes and reports more (and, if exact, less) as an error. A panic of a
 // decompressor, which only damaged input could cause, is that input's error.
 type bounded struct {
-	in    io.ReadCloser
-	left  int64
-	exact bool
+	in     io.ReadCloser
+	blocks blockReader // in, if it has blocks
+	left   int64
+	exact  bool
 }
 
 // Read implements io.Reader.
-func (b *bounded) Read(p []byte) (n int, err error) {
+func (b *bounded) Read(p []byte) (int, error) { return b.read(b.in.Read, p) }
+
+// readBlock is Read for a whole block.
+func (b *bounded) readBlock(p []byte) (int, error) { return b.read(b.blocks.readBlock, p) }
+
+func (b *bounded) read(from func([]byte) (int, error), p []byte) (n int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			n, err = 0, fmt.Errorf("decompressor failed: %v", r)
 		}
 	}()
-	n, err = b.in.Read(p)
+	n, err = from(p)
 	if int64(n) > b.left {
 		return int(b.left), errors.New("it unpacks to more than it says")
 	}

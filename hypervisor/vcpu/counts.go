@@ -2,9 +2,6 @@ package vcpu
 
 import (
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"gozen/hypervisor/engine"
 )
@@ -14,7 +11,7 @@ import (
 type Counts struct {
 	Exits      [engine.NumKinds]atomic.Uint64
 	Interrupts atomic.Uint64 // injected through the local APIC
-	Upcalls    atomic.Uint64 // injected as callback vector
+	Upcalls    atomic.Uint64 // injected as callback vector; on arm64, raised lines, counted by whoever raises
 	Ports      Table
 	MSRs       Table
 	MMIO       Table
@@ -57,28 +54,4 @@ func (t *Table) Each(f func(n uint32, write bool, count uint64)) {
 			f(uint32(k>>2), k&2 != 0, t.counts[i].Load())
 		}
 	}
-}
-
-// threadClock gives the clock of a thread's CPU time (Linux: include/linux/posix-timers_types.h, CPUCLOCK_SCHED of a thread).
-func threadClock(tid int) int32 { return int32(^tid<<3 | 6) }
-
-// CPUTime gives the CPU time that the vCPU's thread has used. Any goroutine.
-func (l *Loop) CPUTime() time.Duration {
-	tid := l.tid.Load()
-	if tid == 0 {
-		return time.Duration(l.busy.Load())
-	}
-	var ts unix.Timespec
-	if unix.ClockGettime(threadClock(int(tid)), &ts) != nil {
-		return time.Duration(l.busy.Load()) // the thread has ended meanwhile
-	}
-	return time.Duration(ts.Nano())
-}
-
-// begin and account frame the life of the vCPU's thread.
-func (l *Loop) begin() { l.tid.Store(int32(unix.Gettid())) }
-
-func (l *Loop) account() {
-	l.busy.Store(int64(l.CPUTime()))
-	l.tid.Store(0)
 }

@@ -5,6 +5,8 @@
 //
 // The path through it: Loop.Step expires timers, injects what is due, runs the engine, handles the exit and says whether
 // the vCPU goes on, waits, or has ended. Run calls Step on a thread of its own; a Scheduler interleaves several loops on one thread in virtual time.
+// A64Loop is the same for arm64, where interrupts, timers and start-up are the engine's: what is left are calls, and the line of the event
+// channel upcall (line.go), which a Watcher lowers.
 //
 // Lock order: Loop.mu is a leaf; it guards requests from other goroutines.
 package vcpu

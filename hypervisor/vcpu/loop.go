@@ -2,7 +2,6 @@ package vcpu
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +29,20 @@ type Platform interface {
 	TripleFault(vcpu int)
 }
 
+// Board is the devices of an HVM domain, as far as a loop knows them. Methods may be called from any goroutine.
+type Board interface {
+	// MMIO does an access to memory that no page backs.
+	MMIO(at guestmem.GPA, size uint8, write bool, v uint64) uint64
+	// ExtINT reports whether the 8259s interrupt vCPU 0; lint0 tells that its local APIC lets them. Ack gives the vector, and takes it.
+	ExtINT(lint0 bool) bool
+	Ack() uint8
+	// Upcall drives the interrupt line by which vCPU 0 is told of events.
+	Upcall(via uint64, high bool)
+	// Deadline gives the system time at which Expire has something to do. vCPU 0 sees to it.
+	Deadline() uint64
+	Expire(now uint64)
+}
+
 // Status says what a Step left behind.
 type Status uint8
 
@@ -48,62 +61,56 @@ type Loop struct {
 	V    *domain.VCPU
 	APIC *apic.LAPIC
 
+	// Board is nil for a domain without devices. Set it before anything runs.
+	Board Board
+
 	Counts Counts
 
-	plat   Platform
-	timed  engine.Timed // nil unless the engine counts instructions
-	exit   engine.Exit
-	stop   atomic.Bool
-	pauses atomic.Uint64 // odd while paused
-	idle   bool          // HLT or block: wait for an event
-	poll   bool          // waiting in SCHEDOP_poll
-	again  bool          // a hypercall has work left
-	tsc    func() uint64
-	tid    atomic.Int32 // of the thread that runs the vCPU; 0 before and after
-	busy   atomic.Int64 // nanoseconds of CPU time, once the thread has ended
-	state  atomic.Uint32
-	insns  atomic.Uint64
+	gate
+	plat  Platform
+	timed engine.Timed // nil unless the engine counts instructions
+	chip  engine.Chip  // nil unless the local APIC is the host's
+	exit  engine.Exit
+	idle  bool // HLT or block: wait for an event
+	poll  bool // waiting in SCHEDOP_poll
+	nap   bool // and not for longer than pollNap
+	again bool // a hypercall has work left
+	began bool // the vCPU was up
+	tsc   func() uint64
+	insns atomic.Uint64
+	tail  tail
 
-	mu      sync.Mutex
-	sleeper *waiter    // of the thread under way
-	parked  sync.Cond  // standing or over have changed
-	stands  uint64     // the value of pauses at which the vCPU was last seen to stand still
-	over    bool       // nobody will call Step again
-	start   *x86.State // to load before running; guarded by mu
+	// Guarded by gate.mu.
+	start   *x86.State // to load before running
 	startUp bool
 	initReq bool // INIT received: wait for SIPI
 	sipi    int  // vector of a startup IPI, -1 none
 
-	msrs keptMSRs
+	msrs  keptMSRs
+	pv    pvState // of a PV domain's vCPU; its VCPU is nil for others
+	pacer atomic.Pointer[pacer]
 
-	after   func() // called when the engine has returned, before the exit is handled
-	outside func() // guarded by mu: told of kicks when there is no thread of its own; must not block
+	after func() // called when the engine has returned, before the exit is handled
 }
 
 // New makes a loop and connects it to its domain vCPU. tsc gives the guest's time-stamp counter.
 func New(id int, eng engine.VCPU, d *domain.Domain, l *apic.LAPIC, p Platform, tsc func() uint64) *Loop {
 	lp := &Loop{ID: id, Eng: eng, Dom: d, V: d.VCPUs[id], APIC: l, plat: p, tsc: tsc, sipi: -1}
 	lp.timed, _ = eng.(engine.Timed)
+	if c, ok := eng.(engine.Chip); ok && c.HasChip() {
+		lp.chip = c
+		lp.V.Raise = lp.raise
+	}
+	if lp.pv.VCPU = lp.V.PV; lp.pv.VCPU != nil {
+		lp.V.Outside = lp.pvOutside
+	}
 	lp.V.Virt = lp
 	lp.V.Kick = lp.Kick
 	lp.V.Start = lp.Start
 	lp.msrs.reset()
-	lp.parked.L = &lp.mu
+	lp.gate.set(eng)
 	lp.idle = true
 	return lp
-}
-
-// Kick makes the loop look again soon. Any goroutine.
-func (l *Loop) Kick() {
-	l.Eng.Kick()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.outside != nil {
-		l.outside()
-	}
-	if l.sleeper != nil {
-		l.sleeper.kick()
-	}
 }
 
 // Start makes the vCPU run, with st loaded first unless it is nil. Any goroutine.
@@ -114,66 +121,6 @@ func (l *Loop) Start(st *x86.State) {
 	l.Kick()
 }
 
-// Stop ends the loop for good. Any goroutine.
-func (l *Loop) Stop() {
-	l.stop.Store(true)
-	l.Kick()
-}
-
-// Pause makes Step answer Waiting until it is called with false. Any goroutine.
-func (l *Loop) Pause(on bool) {
-	for {
-		n := l.pauses.Load()
-		if n&1 == 1 == on {
-			break
-		}
-		if l.pauses.CompareAndSwap(n, n+1) {
-			break
-		}
-	}
-	l.mu.Lock() // so that nobody misses it between looking and waiting
-	l.parked.Broadcast()
-	l.mu.Unlock()
-	l.Kick()
-}
-
-// AwaitPause returns once the vCPU stands still, or goes on because it was unpaused. The loop must be driven by Run or a Scheduler, whose
-// end counts as well.
-func (l *Loop) AwaitPause() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for n := l.pauses.Load(); n&1 == 1 && l.stands != n && !l.over && n == l.pauses.Load(); {
-		l.parked.Wait()
-	}
-}
-
-// park tells those who wait that the vCPU stands still because of pause n.
-func (l *Loop) park(n uint64) {
-	l.mu.Lock()
-	l.stands = n
-	l.mu.Unlock()
-	l.parked.Broadcast()
-}
-
-// finish tells them that Step will not be called again.
-func (l *Loop) finish() {
-	l.mu.Lock()
-	l.over = true
-	l.mu.Unlock()
-	l.parked.Broadcast()
-}
-
-// State words of Loop.State.
-const (
-	StateDown uint32 = iota
-	StateRunning
-	StateBlocked
-	StateRunnable
-)
-
-// State tells what the vCPU does. Any goroutine.
-func (l *Loop) State() uint32 { return l.state.Load() }
-
 // Instructions gives the instructions finished as of the last exit. Any goroutine.
 func (l *Loop) Instructions() uint64 { return l.insns.Load() }
 
@@ -183,10 +130,21 @@ func (l *Loop) ReadVirt(va uint64, p []byte) error { return l.virt(va, p, false)
 // WriteVirt implements domain.VirtMem.
 func (l *Loop) WriteVirt(va uint64, p []byte) error { return l.virt(va, p, true) }
 
-func (l *Loop) virt(va uint64, p []byte, write bool) error {
-	var r paging.Root
+// Translate implements domain.VirtMem.
+func (l *Loop) Translate(va uint64) (guestmem.GPA, error) {
+	return paging.Translate(l.Dom.Memory, l.root(), va, true)
+}
+
+func (l *Loop) root() (r paging.Root) {
+	if l.pv.VCPU != nil { // the tables of the guest's kernel, whichever the processor has
+		return paging.Root{CR0: x86.CR0PG, CR3: uint64(l.pv.KernelRoot), EFER: x86.EFERLMA}
+	}
 	r.CR0, r.CR3, r.CR4, r.EFER = l.Eng.Paging()
-	return paging.Copy(l.Dom.Memory, r, va, p, write)
+	return r
+}
+
+func (l *Loop) virt(va uint64, p []byte, write bool) error {
+	return paging.Copy(l.Dom.Memory, l.root(), va, p, write)
 }
 
 // Run drives the vCPU on a thread of its own until the domain ends. An error means that it could not begin.
@@ -194,19 +152,22 @@ func (l *Loop) Run() error {
 	defer l.finish()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	precise()
 	w, err := newWaiter()
 	if err != nil {
 		return err
 	}
 	l.setWaiter(w)
 	l.begin()
-	timer := time.AfterFunc(time.Hour, l.Kick)
-	timer.Stop()
+	wake, end, err := l.timer()
+	if err != nil {
+		return err
+	}
+	defer end()
 	armed := domain.Never
 	for {
 		switch l.Step() {
 		case Ended:
-			timer.Stop()
 			l.account()
 			l.setWaiter(nil)
 			w.close()
@@ -218,16 +179,27 @@ func (l *Loop) Run() error {
 				l.timed.SetLimit(l.limit())
 			} else if d := l.Deadline(); d != armed {
 				armed = d
-				arm(timer, l.left())
+				wake(d)
 			}
 		}
 	}
 }
 
-func (l *Loop) setWaiter(w *waiter) {
-	l.mu.Lock()
-	l.sleeper = w
-	l.mu.Unlock()
+// timer makes what wakes the vCPU, or expires its timers, at a system time.
+func (l *Loop) timer() (at func(uint64), end func(), err error) {
+	if l.chip != nil {
+		p, err := newPacer(l)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.pacer.Store(p)
+		return p.at, func() { l.pacer.Store(nil); p.close() }, nil
+	}
+	a, err := newAlarm()
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(uint64) { a.set(l.left()) }, a.close, nil
 }
 
 // left gives the time to the next deadline, negative if there is none.
@@ -247,7 +219,11 @@ func (l *Loop) rest() time.Duration {
 	if l.state.Load() != StateBlocked {
 		return -1
 	}
-	return l.left()
+	d := l.left()
+	if l.nap && (d < 0 || d > pollNap) {
+		d = pollNap
+	}
+	return d
 }
 
 // Instructions that an engine which counts them is let run before the clock is looked at: at most as many as it can
@@ -265,15 +241,6 @@ func (l *Loop) limit() uint64 {
 	return l.Eng.Instructions() + max(uint64(d/time.Microsecond)*instructionsPerMicro, minRun)
 }
 
-// arm sets the timer that kicks an engine which does not count.
-func arm(t *time.Timer, left time.Duration) {
-	if left < 0 {
-		t.Stop()
-		return
-	}
-	t.Reset(left)
-}
-
 // Deadline gives the system time of the next timer of this vCPU.
 func (l *Loop) Deadline() uint64 {
 	d := l.V.NextDeadline()
@@ -281,6 +248,9 @@ func (l *Loop) Deadline() uint64 {
 		if ns := l.apicTime(t); ns < d {
 			d = ns
 		}
+	}
+	if l.Board != nil && l.ID == 0 {
+		d = min(d, l.Board.Deadline())
 	}
 	return d
 }
@@ -317,8 +287,16 @@ func (l *Loop) Step() Status {
 	}
 	l.V.Expire(l.V.Now())
 	l.APIC.Expire(l.tsc())
+	if l.Board != nil && l.ID == 0 {
+		l.Board.Expire(l.V.Now())
+		l.Board.Upcall(l.V.CallbackLine())
+	}
 	if l.again {
-		l.hypercall()
+		if l.pv.VCPU != nil {
+			l.pvCall()
+		} else {
+			l.hypercall()
+		}
 		return Running
 	}
 	if l.V.TakeNMI() {
@@ -326,13 +304,31 @@ func (l *Loop) Step() Status {
 		l.idle = false
 	}
 	if vec, ok := l.V.TakeUpcallVector(); ok {
-		l.APIC.Set(vec)
+		if l.chip != nil {
+			l.chip.Fire(vec)
+		} else {
+			l.APIC.Set(vec)
+		}
 	}
-	l.injectPending()
+	switch {
+	case l.pv.VCPU != nil:
+		l.pv.guest.Add(1) // before it is looked whether the TLB is to be flushed
+		l.pvPending()
+		if l.idle {
+			l.pv.guest.Add(1)
+		}
+	case l.chip != nil:
+		l.chipPending()
+	default:
+		l.injectPending()
+	}
 	if l.idle {
 		if l.poll && l.V.PollDone() {
 			l.V.EndPoll()
 			l.poll, l.idle = false, false
+			if l.pv.VCPU != nil {
+				return Running // the frame is not given back yet
+			}
 		} else {
 			l.state.Store(StateBlocked)
 			l.V.SetRunstate(xen.RUNSTATE_blocked)
@@ -342,13 +338,21 @@ func (l *Loop) Step() Status {
 	l.state.Store(StateRunning)
 	l.V.SetRunstate(xen.RUNSTATE_running)
 	l.V.UpdateTime()
-	if err := l.Eng.Run(&l.exit); err != nil {
+	err := l.Eng.Run(&l.exit)
+	if l.pv.VCPU != nil {
+		l.pv.guest.Add(1)
+	}
+	if err != nil {
 		l.plat.Crashed(l.ID, err.Error())
 		return Running
 	}
 	l.insns.Store(l.Eng.Instructions())
 	if l.after != nil {
 		l.after()
+	}
+	if l.chip != nil && !l.began && l.exit.Kind != engine.ExitKick && l.exit.Kind != engine.ExitSignal {
+		l.began = true
+		l.V.BringUp()
 	}
 	l.handle()
 	return Running
@@ -357,8 +361,12 @@ func (l *Loop) Step() Status {
 // injectPending gives the guest the interrupt that is due, or asks to be told when it takes one.
 func (l *Loop) injectPending() {
 	vec, callback := l.V.CallbackVector()
-	fromAPIC := false
-	if !callback {
+	fromAPIC, fromPIC := false, false
+	switch {
+	case callback:
+	case l.Board != nil && l.ID == 0 && l.Board.ExtINT(l.APIC.ExtINT()):
+		fromPIC = true
+	default:
 		l.APIC.SetTPR(l.Eng.CR8() << 4)
 		vec, fromAPIC = l.APIC.Pending()
 		if !fromAPIC {
@@ -379,9 +387,14 @@ func (l *Loop) injectPending() {
 		l.poll = false
 	}
 	l.idle = false
+	if fromPIC {
+		vec = l.Board.Ack()
+	}
 	l.Eng.Inject(vec)
-	if fromAPIC {
-		l.APIC.Accept(vec)
+	if fromAPIC || fromPIC {
+		if fromAPIC {
+			l.APIC.Accept(vec)
+		}
 		l.Counts.Interrupts.Add(1)
 	} else {
 		l.Counts.Upcalls.Add(1)
@@ -412,9 +425,14 @@ func (l *Loop) requests() bool {
 		l.startup(uint8(sipi))
 	}
 	if !l.V.IsUp() {
+		if l.chip != nil && !l.began { // the host starts it
+			l.idle = false
+			return true
+		}
 		l.idle = true
 		return false
 	}
+	l.began = true
 	return true
 }
 
@@ -448,7 +466,11 @@ func (l *Loop) startup(vector uint8) {
 func (l *Loop) Deliver(c *apic.Command) {
 	switch c.Mode {
 	case apic.ModeFixed, apic.ModeLowest:
-		l.APIC.Fire(c.Vector)
+		if c.Level {
+			l.APIC.FireLevel(c.Vector)
+		} else {
+			l.APIC.Fire(c.Vector)
+		}
 	case apic.ModeNMI:
 		l.V.RaiseNMI()
 	case apic.ModeINIT:
@@ -467,14 +489,23 @@ func (l *Loop) Deliver(c *apic.Command) {
 func (l *Loop) handle() {
 	e := &l.exit
 	l.Counts.Exits[e.Kind].Add(1)
+	l.tail.add(e, l.Eng.Regs()[x86.RAX])
 	switch e.Kind {
-	case engine.ExitKick, engine.ExitWindow, engine.ExitNone:
+	case engine.ExitKick, engine.ExitSignal, engine.ExitWindow, engine.ExitNone:
 	case engine.ExitIO:
+		if l.pv.VCPU != nil && e.Port == MonitorPort && e.Write {
+			l.pvExit()
+			return
+		}
 		l.port(e)
 	case engine.ExitMMIO:
 		l.mmio(e)
 	case engine.ExitHypercall:
-		l.hypercall()
+		if l.pv.VCPU != nil { // by VMMCALL, which is no instruction for a PV guest
+			l.Eng.InjectFault(x86.Fault{Vector: x86.VectorUD})
+		} else {
+			l.hypercall()
+		}
 	case engine.ExitRDMSR:
 		l.rdmsr(e)
 	case engine.ExitWRMSR:
@@ -501,7 +532,7 @@ func (l *Loop) port(e *engine.Exit) {
 	e.Data = uint64(l.plat.Port(e.Port, e.Size, e.Write, uint32(e.Data)))
 }
 
-// mmio answers the xAPIC's page; everything else reads all ones.
+// mmio answers the xAPIC's page; everything else belongs to the board, or reads all ones.
 func (l *Loop) mmio(e *engine.Exit) {
 	l.Counts.MMIO.Add(uint32(e.GPA>>12), e.Write)
 	base := l.APIC.Base()
@@ -513,6 +544,10 @@ func (l *Loop) mmio(e *engine.Exit) {
 			return
 		}
 		e.Data, _ = l.APIC.Read(reg, l.tsc())
+		return
+	}
+	if l.Board != nil {
+		e.Data = l.Board.MMIO(e.GPA, e.Size, e.Write, e.Data)
 		return
 	}
 	if !e.Write {
@@ -539,3 +574,6 @@ func (l *Loop) hypercall() {
 		runtime.Gosched()
 	}
 }
+
+// Counters gives what the loop counts.
+func (l *Loop) Counters() *Counts { return &l.Counts }

@@ -10,7 +10,7 @@ import (
 // TestLoop_awaitPauseAtEnd: nobody waits for a vCPU whose loop has ended to stand still.
 func TestLoop_awaitPauseAtEnd(t *testing.T) {
 	l := &Loop{Dom: &domain.Domain{}, V: &domain.VCPU{}, Eng: noEngine{}}
-	l.parked.L = &l.mu
+	l.gate.set(l.Eng)
 	l.stop.Store(true)
 	if err := l.Run(); err != nil {
 		t.Fatal(err)

@@ -73,36 +73,34 @@ func (l *Loop) kept(n uint32) *uint64 {
 
 func (l *Loop) rdmsr(e *engine.Exit) {
 	l.Counts.MSRs.Add(e.MSR, false)
-	n := e.MSR
+	v, ok := l.readMSR(e.MSR)
+	if !ok {
+		l.Eng.InjectFault(gpFault)
+		return
+	}
+	e.Data = v
+}
+
+func (l *Loop) readMSR(n uint32) (v uint64, ok bool) {
 	if n >= x86.MSRX2APIC && n < x86.MSRX2APIC+0x100 {
 		if !l.APIC.X2() {
-			l.Eng.InjectFault(gpFault)
-			return
+			return 0, false
 		}
-		v, ok := l.APIC.Read(n-x86.MSRX2APIC, l.tsc())
-		if !ok {
-			l.Eng.InjectFault(gpFault)
-			return
-		}
-		e.Data = v
-		return
+		return l.APIC.Read(n-x86.MSRX2APIC, l.tsc())
 	}
 	if p := l.kept(n); p != nil {
-		e.Data = *p
-		return
+		return *p, true
 	}
 	if v, ok := readOnly(n); ok {
-		e.Data = v
-		return
+		return v, true
 	}
 	switch n {
 	case x86.MSRAPICBase:
-		e.Data = l.APIC.Base()
+		return l.APIC.Base(), true
 	case x86.MSRTSCDeadline:
-		e.Data = l.APIC.TSCDeadline()
-	default:
-		l.Eng.InjectFault(gpFault)
+		return l.APIC.TSCDeadline(), true
 	}
+	return 0, false
 }
 
 func (l *Loop) wrmsr(e *engine.Exit) {
@@ -141,10 +139,14 @@ func (l *Loop) writeMSR(n uint32, v uint64) bool {
 
 // hypercallPage writes the hypercall page where the guest wants it (Xen arch-x86/cpuid.h): the low 12 bits are the page's index.
 func (l *Loop) hypercallPage(v uint64) bool {
-	if v&0xfff != 0 {
+	if v&0xfff != 0 || l.pv.VCPU != nil { // a PV guest's page is the loader's
 		return false
 	}
-	return l.Dom.Memory.Write(guestmem.GPA(v), l.plat.HypercallPage()[:]) == nil
+	if l.Dom.Memory.Write(guestmem.GPA(v), l.plat.HypercallPage()[:]) != nil {
+		return false
+	}
+	l.Dom.Latch(l.Eng.Mode().Long)
+	return true
 }
 
 // X2APIC tells whether x2APIC is on, for CPUID.

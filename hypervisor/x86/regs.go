@@ -103,6 +103,9 @@ const (
 	MSRTSCAux       = 0xc0000103
 )
 
+// Canonical says whether an address may be used in 64-bit mode with 4 levels of tables: bits 63 to 47 are alike (SDM 1 3.3.7.1).
+func Canonical(a uint64) bool { return uint64(int64(a<<16)>>16) == a }
+
 // PATReset is IA32_PAT after reset (SDM 3A 11.12.4).
 const PATReset = 0x0007040600070406
 

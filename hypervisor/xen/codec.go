@@ -6,10 +6,12 @@ import "encoding/binary"
 // alignment of 64-bit words.
 type ABI uint8
 
-// The two ABIs of x86 guests. On i386 a 64-bit word is aligned to 4 bytes.
+// The two ABIs of x86 guests, and that of arm64 guests. On i386 a 64-bit word is aligned to 4 bytes. Argument structs of arm64
+// are those of x86-64; what differs are the areas that stay shared: see Shared.
 const (
 	ABI64 ABI = iota
 	ABI32
+	ABIA64
 )
 
 // LongSize gives the size in bytes of unsigned long and of a guest handle.
@@ -50,6 +52,24 @@ func Decoder(a ABI, b []byte) Codec { return Codec{abi: a, mode: decoding, buf: 
 // Encoder makes a Codec that writes fields to b, which must have room for the whole struct. Padding is
 // left as it is.
 func Encoder(a ABI, b []byte) Codec { return Codec{abi: a, mode: encoding, buf: b, align: 1} }
+
+// Struct is a public struct.
+type Struct interface{ Layout(c *Codec) }
+
+// SizeOf gives the size in bytes of a struct.
+func SizeOf(a ABI, s Struct) int {
+	k := Sizer(a)
+	s.Layout(&k)
+	return k.Size()
+}
+
+// Encode gives the bytes of a struct; padding is 0. Unlike an Encoder, it allocates.
+func Encode(a ABI, s Struct) []byte {
+	b := make([]byte, SizeOf(a, s))
+	k := Encoder(a, b)
+	s.Layout(&k)
+	return b
+}
 
 // Size gives the size in bytes of the struct walked: the end of the last field, rounded up to the largest
 // alignment seen.
@@ -129,7 +149,7 @@ func (c *Codec) U64(p *uint64) {
 // Long visits an unsigned long, xen_pfn_t or guest handle. On the 32-bit ABI the high half is dropped when
 // encoding and is zero when decoding.
 func (c *Codec) Long(p *uint64) {
-	if c.abi == ABI64 {
+	if c.abi != ABI32 {
 		c.U64(p)
 		return
 	}

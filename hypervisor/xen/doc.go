@@ -7,6 +7,8 @@
 // stay shared with the guest (shared_info, vcpu_info, rings, grant entries) have byte offsets instead, since
 // they are read and written word by word.
 //
+// arm64 guests have the 64-bit ABI's argument structs; what differs (ABIA64, a64.go) are the shared areas.
+//
 // testdata holds sizes, offsets and values as a C compiler gives them for Xen's own headers; the tests
-// compare both ABIs with it.
+// compare the ABIs with it.
 package xen

@@ -10,6 +10,7 @@ import (
 	"go/types"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,6 +102,7 @@ var walked = []struct {
 	{"hvm_memmap_table_entry", func(c *Codec) { new(HVMMemmapTableEntry).Layout(c) }},
 	{"vcpu_runstate_info", func(c *Codec) { new(VCPURunstateInfo).Layout(c) }},
 	{"vcpu_register_runstate_memory_area", func(c *Codec) { new(VCPURegisterArea).Layout(c) }},
+	{"vcpu_register_time_memory_area", func(c *Codec) { new(VCPURegisterArea).Layout(c) }},
 	{"vcpu_set_periodic_timer", func(c *Codec) { new(VCPUSetPeriodicTimer).Layout(c) }},
 	{"vcpu_set_singleshot_timer", func(c *Codec) { new(VCPUSetSingleshotTimer).Layout(c) }},
 	{"vcpu_register_vcpu_info", func(c *Codec) { new(VCPURegisterVCPUInfo).Layout(c) }},
@@ -111,13 +113,41 @@ var walked = []struct {
 	{"xsd_sockmsg", func(c *Codec) { new(XSDSockmsg).Layout(c) }},
 }
 
+// walkedA64 are the structs that only arm64 has; notA64 begin the names of those that it lacks.
+var walkedA64 = []struct {
+	c    string
+	walk func(*Codec)
+}{
+	{"vcpu_guest_core_regs", func(c *Codec) { new(VCPUGuestCoreRegs).Layout(c) }},
+	{"vcpu_guest_context", func(c *Codec) { new(VCPUGuestContext).Layout(c) }},
+}
+
+var notA64 = []string{"vcpu_hvm_", "hvm_", "xen_hvm_evtchn", "xen_hvm_pagetable", "xen_hvm_get_"}
+
+// walkedBy lists the structs of one ABI.
+func walkedBy(a ABI) []struct {
+	c    string
+	walk func(*Codec)
+} {
+	if a != ABIA64 {
+		return walked
+	}
+	out := slices.Clone(walkedA64)
+	for _, w := range walked {
+		if !slices.ContainsFunc(notA64, func(p string) bool { return strings.HasPrefix(w.c, p) }) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 func TestLayout_matchesC(t *testing.T) {
 	for _, abi := range []struct {
 		abi  ABI
 		file string
-	}{{ABI64, "layout64.golden"}, {ABI32, "layout32.golden"}} {
+	}{{ABI64, "layout64.golden"}, {ABI32, "layout32.golden"}, {ABIA64, "layouta64.golden"}} {
 		golden := readLayout(t, abi.file)
-		for _, w := range walked {
+		for _, w := range walkedBy(abi.abi) {
 			t.Run(fmt.Sprintf("%s/%s", abi.file, w.c), func(t *testing.T) {
 				want, ok := golden[w.c]
 				if !ok {
@@ -159,7 +189,7 @@ func TestOffsets_matchC(t *testing.T) {
 	for _, abi := range []struct {
 		abi  ABI
 		file string
-	}{{ABI64, "layout64.golden"}, {ABI32, "layout32.golden"}} {
+	}{{ABI64, "layout64.golden"}, {ABI32, "layout32.golden"}, {ABIA64, "layouta64.golden"}} {
 		golden := readLayout(t, abi.file)
 		s := Shared(abi.abi)
 		for _, x := range []struct {
@@ -171,9 +201,12 @@ func TestOffsets_matchC(t *testing.T) {
 			{"shared_info", "wc_nsec", s.WCNsec}, {"shared_info", "xen_wc_sec_hi", s.WCSecHi},
 			{"vcpu_info", "evtchn_pending_sel", s.PendingSel},
 			{"vcpu_info", "evtchn_upcall_pending", VCPUInfoUpcallPending},
-			{"vcpu_info", "evtchn_upcall_mask", VCPUInfoUpcallMask}, {"vcpu_info", "time", VCPUInfoTime},
+			{"vcpu_info", "time", s.InfoTime},
 			{"evtchn_fifo_control_block", "ready", FIFOControlReady}, {"evtchn_fifo_control_block", "head", FIFOControlHead},
 			{"grant_entry_v1", "flags", GrantEntryFlags}, {"grant_entry_v1", "frame", GrantEntryFrame},
+			{"grant_entry_v2", "hdr.flags", GrantEntryFlags}, {"grant_entry_v2", "full_page.frame", GrantEntry2Frame},
+			{"grant_entry_v2", "sub_page.page_off", GrantEntry2PageOff}, {"grant_entry_v2", "sub_page.length", GrantEntry2Length},
+			{"grant_entry_v2", "sub_page.frame", GrantEntry2Frame},
 			{"xencons_interface", "in", ConsoleIn}, {"xencons_interface", "out", ConsoleOut},
 			{"xencons_interface", "in_cons", ConsoleInCons}, {"xencons_interface", "in_prod", ConsoleInProd},
 			{"xencons_interface", "out_cons", ConsoleOutCons}, {"xencons_interface", "out_prod", ConsoleOutProd},
@@ -182,8 +215,9 @@ func TestOffsets_matchC(t *testing.T) {
 			{"xenstore_domain_interface", "rsp_cons", XenstoreRspCons}, {"xenstore_domain_interface", "rsp_prod", XenstoreRspProd},
 			{"xenstore_domain_interface", "server_features", XenstoreServerFeatures},
 			{"xenstore_domain_interface", "connection", XenstoreConnection}, {"xenstore_domain_interface", "error", XenstoreError},
+			{"vcpu_info", "evtchn_upcall_mask", VCPUInfoUpcallMask},
 		} {
-			found := false
+			found := x.field == "evtchn_upcall_mask" && !abi.abi.HasMask()
 			for _, f := range golden[x.c].fields {
 				if f.name == x.field {
 					found = true
@@ -196,10 +230,15 @@ func TestOffsets_matchC(t *testing.T) {
 				t.Errorf("%s.%s: not in %s", x.c, x.field, abi.file)
 			}
 		}
-		for c, n := range map[string]int{"vcpu_info": VCPUInfoSize, "vcpu_time_info": VCPUTimeInfoSize,
-			"grant_entry_v1": GrantEntrySize, "evtchn_fifo_control_block": FIFOControlSize} {
+		for c, n := range map[string]int{"vcpu_info": int(s.InfoSize), "vcpu_time_info": VCPUTimeInfoSize,
+			"grant_entry_v1": GrantEntrySize, "grant_entry_v2": GrantEntry2Size, "evtchn_fifo_control_block": FIFOControlSize} {
 			if golden[c].size != n {
 				t.Errorf("sizeof %s is %d, C has %d", c, n, golden[c].size)
+			}
+		}
+		for _, f := range golden["shared_info"].fields {
+			if f.name == "vcpu_info" && f.size != s.InfoCount*int(s.InfoSize) {
+				t.Errorf("%s: %d of %d bytes in shared_info, C has %d bytes", abi.file, s.InfoCount, s.InfoSize, f.size)
 			}
 		}
 	}
@@ -237,7 +276,16 @@ func constants(t *testing.T) map[string]constant.Value {
 
 func TestConstants_matchC(t *testing.T) {
 	got := constants(t)
-	f, err := os.Open("testdata/constants.golden")
+	n := compareConstants(t, got, "testdata/constants.golden")
+	if n < 400 {
+		t.Errorf("only %d constants compared", n)
+	}
+	compareConstants(t, got, "testdata/constantsa64.golden")
+}
+
+func compareConstants(t *testing.T, got map[string]constant.Value, file string) int {
+	t.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +306,5 @@ func TestConstants_matchC(t *testing.T) {
 			t.Errorf("%s is %s, C has %s", w[0], v.ExactString(), w[1])
 		}
 	}
-	if n < 400 {
-		t.Errorf("only %d constants compared", n)
-	}
+	return n
 }

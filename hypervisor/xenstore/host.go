@@ -135,6 +135,27 @@ func (s *Store) Watch(path string, fire func(path string)) (stop func(), err err
 	}, nil
 }
 
+// told is a function of the host that is called on changes at or below a path.
+type told struct {
+	path string
+	f    func()
+}
+
+// OnChange has f called after every change at or below path, by whoever made it and before it goes on, until stop is called. f must not block, and
+// must not use the Store. Unlike with Watch there is no first call, and no other goroutine: what f sets in motion is where it was the last time
+// in a deterministic run.
+func (s *Store) OnChange(path string, f func()) (stop func()) {
+	t := &told{path, f}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[t] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.told, t)
+	}
+}
+
 // maxHostEvents bounds the events waiting for one watch of the host.
 const maxHostEvents = 1024
 

@@ -44,12 +44,13 @@ type Store struct {
 	gen        uint64
 	conns      map[*Conn]struct{}
 	hosts      map[*hostWatch]struct{}
+	told       map[*told]struct{}
 	introduced map[xen.DomID]bool
 }
 
 // New makes a Store with an empty tree: a root that domain 0 owns and nobody else may use (n0), as xenstored has it.
 func New(q Quota) *Store {
-	s := &Store{quota: q.withDefaults(), epochs: 1, conns: map[*Conn]struct{}{}, hosts: map[*hostWatch]struct{}{},
+	s := &Store{quota: q.withDefaults(), epochs: 1, conns: map[*Conn]struct{}{}, hosts: map[*hostWatch]struct{}{}, told: map[*told]struct{}{},
 		introduced: map[xen.DomID]bool{0: true}}
 	s.gen = 1
 	s.cur = &tree{epoch: 1, owned: map[xen.DomID]int{0: 1},

@@ -48,6 +48,14 @@ func (s *Store) fire(changes []change) wakers {
 			}
 		}
 	}
+	for t := range s.told {
+		for i := range changes {
+			if _, ok := s.concerns(&changes[i], t.path, actor{priv: true}); ok {
+				wake = append(wake, t.f)
+				break
+			}
+		}
+	}
 	return wake
 }
 

@@ -52,6 +52,9 @@ type Run struct {
 // ErrNoInit is wrapped by Boot's error when the run was over before the guest's init was seen.
 var ErrNoInit = errors.New("the guest's init was not seen on its console")
 
+// ErrTimeout is wrapped by Boot's error when the time was up.
+var ErrTimeout = errors.New("not done")
+
 // Boot boots cfg once. The domain gets a name of its own, so that it can run beside one that was made from the same file, and is gone when
 // Boot returns.
 func Boot(ctx context.Context, cfg config.Domain, name string, o Options) (*Run, error) {
@@ -68,7 +71,7 @@ func Boot(ctx context.Context, cfg config.Domain, name string, o Options) (*Run,
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not done within %v", o.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("%w within %v", ErrTimeout, o.Timeout))
 	defer cancel()
 	cfg.Name, cfg.UUID = name, ""
 	for _, a := range []*config.Action{&cfg.OnPoweroff, &cfg.OnReboot, &cfg.OnCrash, &cfg.OnWatchdog, &cfg.OnSoftReset} {
@@ -109,10 +112,10 @@ func (b *boot) run(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer con.Close()
 	seen := make(chan struct{})
 	drained := make(chan struct{})
 	go func() { defer close(drained); b.watch(con, seen) }()
+	defer func() { con.Close(); <-drained }() // nobody writes to Options.Console afterwards
 	if err := b.client.Unpause(ctx); err != nil {
 		return nil, err
 	}
@@ -258,10 +261,7 @@ func (b *boot) destroy() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	await, err := b.client.BeginWait(ctx, control.UntilDeath)
-	if err != nil {
-		return
-	}
-	if b.client.Destroy(ctx) == nil {
+	if b.client.Destroy(ctx) == nil && err == nil {
 		_, _ = await()
 	}
 }

@@ -11,18 +11,30 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gozen/hypervisor/build"
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/control/controltest"
 	"gozen/hypervisor/control/process"
 )
 
-// TestMain lets the test binary be a domain process whose machine is a fake.
+// TestMain lets the test binary be a domain process, whose machine is a fake or a real one.
 func TestMain(m *testing.M) {
-	if os.Getenv("GOZEN_TEST_HYPERVISOR") != "" {
-		os.Exit(process.Main(os.Args[1:], "test", controltest.New))
+	switch os.Getenv("GOZEN_TEST_HYPERVISOR") {
+	case "":
+		os.Exit(m.Run())
+	case "build":
+		os.Exit(process.Main(os.Args[1:], "test", newMachine, build.Host))
 	}
-	os.Exit(m.Run())
+	os.Exit(process.Main(os.Args[1:], "test", controltest.New, controltest.Host))
+}
+
+func newMachine(d config.Domain, o control.Options) (control.Machine, error) {
+	m, err := build.New(d, o)
+	if err != nil {
+		return nil, err // not a nil *Machine in an interface
+	}
+	return m, nil
 }
 
 // fake gives options that boot a fake machine.

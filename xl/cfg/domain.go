@@ -48,6 +48,8 @@ func (c *Config) Domain() (*Result, error) {
 	b.resources()
 	b.actions()
 	b.limits()
+	b.disks()
+	b.machine()
 	b.classify()
 	if b.res.Domain.MemoryMiB == 0 && b.res.Domain.MaxMemoryMiB == 0 {
 		b.warn("memory is not given: the domain gets 32 MiB, as in Xen")
@@ -197,10 +199,17 @@ func (b *builder) resources() {
 	if n, ok := b.num("maxvcpus", 0, 1<<30); ok {
 		d.MaxVCPUs = int(n)
 	}
+	if v, ok := b.str("memory_backing"); ok {
+		d.MemoryBacking = config.Backing(v)
+	}
+	d.MemoryPrealloc, _ = b.flag("memory_prealloc")
 	if v, ok := b.str("engine"); ok {
 		d.Engine = config.Engine(v)
 	}
 	d.Deterministic, _ = b.flag("deterministic")
+	if on, ok := b.flag("sandbox"); ok {
+		d.NoSandbox = !on
+	}
 	if n, ok := b.num("seed", 0, 1<<62); ok {
 		d.Seed = uint64(n)
 	}
@@ -288,6 +297,10 @@ func (b *builder) classify() {
 		at := fmt.Sprintf("%s (line %d)", s.Key, s.Line)
 		switch known[s.Key] {
 		case obeyed:
+		case onlyHVM:
+			if b.res.Domain.Type != config.HVM && !off(s.Value) {
+				waiting[s.Key] = at
+			}
 		case later:
 			if !off(s.Value) {
 				waiting[s.Key] = at

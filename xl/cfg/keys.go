@@ -10,20 +10,22 @@ const (
 	later         // known, will mean something, does not yet
 	noop          // known, has no meaning here and never will
 	refused       // cannot be done, and a guest would miss it
+	onlyHVM       // obeyed by HVM domains, not available yet in others
 )
 
 // keyClasses is every key of xl.cfg(5) of Xen 4.17 and later, and the dead ones that public files still carry.
 var keyClasses = map[class]string{
 	obeyed: `name uuid type builder pvh kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus on_poweroff
-		on_reboot on_watchdog on_crash on_soft_reset tsc_mode max_event_channels max_grant_frames
-		localtime rtc_timeoffset engine deterministic seed`,
-	later: `cpuid max_maptrack_frames max_grant_version nestedhvm acpi driver_domain xenstore_feature_mask pool bootloader bootloader_args firmware firmware_override bios bios_path_override boot cpus cpus_soft
-		cpu_weight cap extratime period slice latency vnuma shadow_memory mmio_hole disk vif p9 virtio serial channel
+		on_reboot on_watchdog on_crash on_soft_reset tsc_mode max_event_channels max_grant_frames max_grant_version
+		localtime rtc_timeoffset engine deterministic seed sandbox memory_backing memory_prealloc disk`,
+	later: `cpuid max_maptrack_frames nestedhvm acpi driver_domain xenstore_feature_mask pool bootloader bootloader_args firmware firmware_override cpus cpus_soft
+		cpu_weight cap extratime period slice latency vnuma shadow_memory mmio_hole vif p9 virtio channel
 		vuart vfb vnc vnclisten vncdisplay vncunused vncpasswd vga stdvga videoram nographic keymap usb usbversion usbdevice
-		usbctrl usbdev vkb vkb_device vdispl vsnd hap apic hpet acpi_s3 acpi_s4 viridian altp2m altp2m_count vpmu
+		usbctrl usbdev vkb vkb_device vdispl vsnd hap apic acpi_s3 acpi_s4 viridian altp2m altp2m_count vpmu
 		vmtrace_buf_kb mca_caps msr_relaxed timer_mode vpt_align smbios smbios_firmware acpi_firmware
-		acpi_laptop_slate ms_vm_genid xenstore_quota e820_host xen_platform_pci hdtype nomigrate device_tree soundhw
+		acpi_laptop_slate ms_vm_genid xenstore_quota e820_host hdtype nomigrate device_tree soundhw
 		passthrough`,
+	onlyHVM: `boot serial xen_platform_pci hpet bios bios_path_override`,
 	noop: `seclabel init_seclabel bootloader_restrict bootloader_user llc_colors sdl opengl display xauthority vncviewer
 		oos pae nx altp2mhvm pvshim pvshim_path pvshim_cmdline pvshim_extra pvcalls xen_platform_pci_bar_uc hvm_pirq vtpm
 		xend_suspend_evtchn_compat device_model_version device_model_override device_model device_model_args

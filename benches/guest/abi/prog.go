@@ -135,18 +135,8 @@ func (p *Prog) SetBytes(at Addr, b []byte) {
 	}
 }
 
-// Layout is a wire struct of package xen.
-type Layout interface{ Layout(*xen.Codec) }
-
 // Struct puts a wire struct into the guest's memory and gives its address.
-func (p *Prog) Struct(s Layout) Addr {
-	k := xen.Sizer(xen.ABI64)
-	s.Layout(&k)
-	b := make([]byte, k.Size())
-	e := xen.Encoder(xen.ABI64, b)
-	s.Layout(&e)
-	return p.Bytes(b)
-}
+func (p *Prog) Struct(s xen.Struct) Addr { return p.Bytes(xen.Encode(xen.ABI64, s)) }
 
 var argRegs = [6]asm.Reg{asm.RDI, asm.RSI, asm.RDX, asm.R10, asm.R8, asm.R9}
 
@@ -176,14 +166,6 @@ func (p *Prog) Enter(nr uint64) {
 
 // HypercallPage asks for a hypercall page.
 func (p *Prog) HypercallPage(at Addr) { p.WriteMSR(0x40000000, at) }
-
-// WriteMSR emits wrmsr of a constant.
-func (p *Prog) WriteMSR(msr uint32, v uint64) {
-	p.MovI(asm.RCX, uint64(msr))
-	p.MovI(asm.RAX, v&0xffffffff)
-	p.MovI(asm.RDX, v>>32)
-	p.Wrmsr()
-}
 
 // ReadMSR emits rdmsr and keeps the value.
 func (p *Prog) ReadMSR(msr uint32) Addr {

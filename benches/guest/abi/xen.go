@@ -33,7 +33,7 @@ func (p *Prog) MapHigh() {
 }
 
 // Event makes an event channel operation and keeps its result.
-func (p *Prog) Event(op uint64, s Layout) (result, arg Addr) {
+func (p *Prog) Event(op uint64, s xen.Struct) (result, arg Addr) {
 	arg = p.Struct(s)
 	return p.Call(xen.HYPERVISOR_event_channel_op, op, arg), arg
 }

@@ -12,6 +12,7 @@ const (
 	vars     = tiny.Data + 0x100  // what is kept
 	pd3      = tiny.Data + 0x1000 // page directory of the fourth GiB
 	shared   = tiny.Data + 0x2000 // the shared info page is put here
+	calls    = tiny.Data + 0x3000 // the hypercall page
 	pointers = 0x181000           // tiny's page directory pointer table
 )
 
@@ -23,12 +24,22 @@ const (
 	storePort = vars + 24
 )
 
-// call makes a hypercall: number in eax, arguments in rdi and rsi. VMMCALL is what Xen guests use where CPUID says AMD.
+// install asks for the hypercall page: CPUID leaf 0x40000002 names the MSR that takes its address, in ebx (public/arch-x86/cpuid.h).
+func install(a *asm.Asm) {
+	a.MovI(asm.RAX, xen.XEN_CPUID_FIRST_LEAF+2)
+	a.Cpuid()
+	a.Mov(4, asm.RCX, asm.RBX)
+	a.MovI(asm.RAX, calls)
+	a.MovI(asm.RDX, 0)
+	a.Wrmsr()
+}
+
+// call makes a hypercall with arguments in rdi and rsi. Entry nr of the page has the instruction that this host takes.
 func call(a *asm.Asm, nr uint64, cmd, arg uint64) {
 	a.MovI(asm.RDI, cmd)
 	a.MovI(asm.RSI, arg)
-	a.MovI(asm.RAX, nr)
-	a.Vmmcall()
+	a.MovI(asm.RAX, calls+32*nr)
+	a.Raw(0xff, 0xd0) // call rax
 }
 
 // store32 and store64 write a constant.

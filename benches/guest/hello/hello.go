@@ -9,12 +9,16 @@ import (
 	"gozen/hypervisor/xen"
 )
 
+// hypercallPage is XEN_ELFNOTE_HYPERCALL_PAGE: this guest makes its hypercalls through a page.
+const hypercallPage = 2
+
 // Text is what the guest prints.
 const Text = linux.Greeting + "the built-in guest on gozen\r\n  waiting for: xl shutdown\r\n"
 
 // Image gives the kernel, an ELF file with a PVH entry.
 func Image() ([]byte, error) {
 	return tiny.Image(func(a *asm.Asm) {
+		install(a)
 		mapHigh(a)
 		mapShared(a)
 		for _, p := range []struct {
@@ -34,7 +38,7 @@ func Image() ([]byte, error) {
 		put(a, storePage, storePort, message(xen.XS_WRITE, 3, "control/shutdown\x00"), store)
 		awaitWatch(a, "acknowledged", 1) // of our own write
 		a.Ret()                          // powers off
-	})
+	}, tiny.Note{Type: hypercallPage, Desc: binary.LittleEndian.AppendUint32(nil, calls)})
 }
 
 // message is one request of xenstored's wire protocol.

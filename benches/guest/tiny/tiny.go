@@ -1,5 +1,5 @@
-// Package tiny makes kernels of a page or two: ELF images with a PVH entry that set up long mode and then run what a test or
-// a benchmark gives them. The same image boots under Xen's PVH protocol anywhere, QEMU included.
+// Package tiny makes kernels of a page or two: ELF images with a PVH entry that set up long mode (Image), or paging in 32-bit mode (Image32), and then
+// run what a test or a benchmark gives them. The same image boots under Xen's PVH protocol anywhere, QEMU included.
 package tiny
 
 import (
@@ -12,7 +12,7 @@ import (
 // Where things lie in guest-physical (and, identity-mapped, linear) memory.
 const (
 	Base     = 0x100000 // entry and code
-	tables   = 0x180000 // page tables
+	Tables   = 0x180000 // page tables: of level 4, then 3, then 2, then those of the first 16 MiB
 	Stack    = 0x178000 // initial stack pointer
 	Data     = 0x200000 // free for the payload, up to Limit
 	Limit    = 0x1000000
@@ -35,16 +35,22 @@ const (
 	debugValue = 0x21 // QEMU exits with twice that plus one
 )
 
+// Note is an ELF note of owner Xen (public/elfnote.h).
+type Note struct {
+	Type uint32
+	Desc []byte // a multiple of 4 bytes
+}
+
 // Image is a kernel: payload is called in 64-bit mode with a stack, interrupts off, rbx holding the address of the PVH start info. When it
-// returns, the machine is powered off.
-func Image(payload func(a *asm.Asm)) ([]byte, error) {
+// returns, the machine is powered off. The notes stand behind that of the PVH entry.
+func Image(payload func(a *asm.Asm), notes ...Note) ([]byte, error) {
 	a := asm.New(Base)
 	a.Bits = 32
 	a.Lgdt(asm.Abs(gdtPointer))
 	a.FromCR(asm.RAX, 4)
 	a.OpI(asm.OR, 4, asm.RAX, 0x620) // PAE, OSFXSR, OSXMMEXCPT
 	a.ToCR(4, asm.RAX)
-	a.MovI(asm.RAX, tables)
+	a.MovI(asm.RAX, Tables)
 	a.ToCR(3, asm.RAX)
 	a.MovI(asm.RCX, 0xc0000080)
 	a.Rdmsr()
@@ -64,6 +70,11 @@ func Image(payload func(a *asm.Asm)) ([]byte, error) {
 	}
 	a.MovI(asm.RSP, Stack)
 	a.Call("payload")
+	return finish(a, payload, pageTables(), notes)
+}
+
+// finish emits the power-off and the payload, and makes the image.
+func finish(a *asm.Asm, payload func(a *asm.Asm), tables []byte, notes []Note) ([]byte, error) {
 	a.Label("off")
 	a.Out8(sleepPort, sleepS5)
 	a.Out8(debugExit, debugValue)
@@ -77,10 +88,10 @@ func Image(payload func(a *asm.Asm)) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return elf(code), nil
+	return elf(code, tables, notes), nil
 }
 
-const gdtPointer = tables - 0x1000
+const gdtPointer = Tables - 0x1000
 
 // descriptors is the GDT's page: the pointer for LGDT, then the table.
 func descriptors() []byte {
@@ -98,10 +109,10 @@ func pageTables() []byte {
 	const n = 8 // page tables
 	p := make([]byte, (3+n)*0x1000)
 	put := func(off int, v uint64) { binary.LittleEndian.PutUint64(p[off:], v) }
-	put(0, tables+0x1000|3)
-	put(0x1000, tables+0x2000|3)
+	put(0, Tables+0x1000|3)
+	put(0x1000, Tables+0x2000|3)
 	for t := 0; t < n; t++ {
-		put(0x2000+8*t, uint64(tables+0x3000+t*0x1000)|3)
+		put(0x2000+8*t, uint64(Tables+0x3000+t*0x1000)|3)
 		for i := 0; i < 512; i++ {
 			put(0x3000+t*0x1000+8*i, uint64(t*512+i)<<12|3)
 		}
@@ -109,21 +120,26 @@ func pageTables() []byte {
 	return p
 }
 
-// elf wraps the parts in a 32-bit ELF file with a Xen PHYS32_ENTRY note.
-func elf(code []byte) []byte {
+// phys32Entry is XEN_ELFNOTE_PHYS32_ENTRY.
+const phys32Entry = 18
+
+// elf wraps the parts in a 32-bit ELF file with a Xen PHYS32_ENTRY note, and others.
+func elf(code, tables []byte, notes []Note) []byte {
 	const hdr, ph = 52, 32
 	note := new(bytes.Buffer)
 	le := binary.LittleEndian
-	for _, v := range []uint32{4, 4, 18} { // name size, descriptor size, XEN_ELFNOTE_PHYS32_ENTRY
-		_ = binary.Write(note, le, v)
+	for _, n := range append([]Note{{phys32Entry, le.AppendUint32(nil, Base)}}, notes...) {
+		for _, v := range []uint32{4, uint32(len(n.Desc)), n.Type} {
+			_ = binary.Write(note, le, v)
+		}
+		note.WriteString("Xen\x00")
+		note.Write(n.Desc)
 	}
-	note.WriteString("Xen\x00")
-	_ = binary.Write(note, le, uint32(Base))
 	segs := []struct {
 		typ  uint32
 		addr uint32
 		data []byte
-	}{{1, Base, code}, {1, gdtPointer, append(descriptors(), pageTables()...)}, {4, 0, note.Bytes()}}
+	}{{1, Base, code}, {1, gdtPointer, append(descriptors(), tables...)}, {4, 0, note.Bytes()}}
 	out := make([]byte, hdr+ph*len(segs))
 	copy(out, "\x7fELF\x01\x01\x01")
 	le.PutUint16(out[16:], 2)

@@ -3,7 +3,9 @@
 package controltest
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -61,6 +63,14 @@ func New(cfg config.Domain, opts control.Options) (control.Machine, error) {
 	opts.Log.Logf("d%d built by a fake", opts.Domid)
 	opts.Warn("engine: fake, because this is a test")
 	return m, nil
+}
+
+// Host is a process.Host: that of the environment variable GOZEN_TEST_HOST, else one without KVM.
+func Host() any {
+	if s := os.Getenv("GOZEN_TEST_HOST"); s != "" {
+		return json.RawMessage(s)
+	}
+	return map[string]string{"name": "none", "why": "this is a test"}
 }
 
 func (m *Machine) word(key string) (string, bool) {
@@ -160,7 +170,8 @@ func (m *Machine) Info() control.Info {
 	defer m.mu.Unlock()
 	in := control.Info{State: control.State{Blocked: m.started && !m.paused, Paused: m.paused}, CPUTime: 1500 * time.Millisecond,
 		MemoryKiB: m.cfg.MemoryMiB * 1024, MaxMemKiB: m.cfg.MaxMemoryMiB * 1024, MaxVCPUs: m.cfg.MaxVCPUs,
-		Engine: "fake", EngineWhy: "this is a test"}
+		Engine: "fake", EngineWhy: "this is a test", EventABI: "2-level",
+		Paths: &control.Paths{Hypercalls: "none", APIC: "none", Events: "2-level", Upcall: "nobody", Timer: "nobody", Memory: "none", Why: []string{"nothing runs"}}}
 	for i := range m.cfg.MaxVCPUs {
 		in.VCPUs = append(in.VCPUs, control.VCPUInfo{ID: i, Online: i < m.cfg.VCPUs, Blocked: in.State.Blocked, CPU: 0,
 			Time: 500 * time.Millisecond})

@@ -18,9 +18,19 @@ func checkHost(d *config.Domain) error {
 			errs = append(errs, checkFile(f.field, f.path))
 		}
 	}
+	for i := range d.Disks {
+		errs = append(errs, checkDisk(&d.Disks[i]))
+	}
+	if b := d.BIOS(); b != "" {
+		errs = append(errs, checkBIOS(b))
+	}
 	if total := memTotalMiB(); total > 0 && d.MemoryMiB > total {
 		errs = append(errs, &config.Error{Field: "memory", What: fmt.Sprintf("can't allocate %d MiB of memory for domain %q", d.MemoryMiB, d.Name),
 			Why: fmt.Sprintf("this host has %d MiB in all", total), Fix: "give a smaller number; memory counts MiB"})
+	}
+	if free := memFreeMiB(); d.MemoryPrealloc && d.MemoryBacking != config.BackingHuge && free > 0 && d.MemoryMiB > free {
+		errs = append(errs, &config.Error{Field: "memory_prealloc", What: fmt.Sprintf("can't allocate %d MiB of memory for domain %q", d.MemoryMiB, d.Name),
+			Why: fmt.Sprintf("this host has %d MiB left", free), Fix: "give the domain less memory, free some of the host's, or leave memory_prealloc out"})
 	}
 	return errors.Join(errs...)
 }
@@ -50,13 +60,43 @@ func checkFile(field, path string) error {
 	return f.Close()
 }
 
-func memTotalMiB() uint64 {
+// checkDisk also asks for the right to write.
+func checkDisk(k *config.Disk) error {
+	if err := checkFile("disk", k.Path); err != nil || k.ReadOnly {
+		return err
+	}
+	f, err := os.OpenFile(k.Path, os.O_RDWR, 0)
+	if err != nil {
+		return &config.Error{Field: "disk", What: fmt.Sprintf("disk %q cannot be written to", k.Path), Why: err.(*os.PathError).Err.Error(),
+			Fix: "check the permissions of the file, or make the disk read-only (ro)"}
+	}
+	return f.Close()
+}
+
+// checkBIOS says how to get the firmware where it is missing.
+func checkBIOS(path string) error {
+	err := checkFile("bios_path_override", path)
+	var e *config.Error
+	if errors.As(err, &e) && path == config.DefaultFirmware {
+		e.Field, e.What = "type", "an HVM domain without kernel= starts with SeaBIOS, which is not there"
+		e.Why = path + ": " + e.Why
+		e.Fix = "install Debian's package seabios, name another copy with bios_path_override=, or give the domain a kernel="
+	}
+	return err
+}
+
+func memTotalMiB() uint64 { return meminfoMiB("MemTotal:") }
+
+// memFreeMiB is what the host could give without swapping.
+func memFreeMiB() uint64 { return meminfoMiB("MemAvailable:") }
+
+func meminfoMiB(key string) uint64 {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0
 	}
 	for _, l := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(l, "MemTotal:"); ok {
+		if v, ok := strings.CutPrefix(l, key); ok {
 			n, _ := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(v, "kB")), 10, 64)
 			return n >> 10
 		}

@@ -24,6 +24,8 @@ type host struct {
 	build    Build
 	began    time.Time
 	note     func(string)
+	sandbox  *control.Sandbox
+	files    *held
 	redirect bool // stdout and stderr go to the run folder's log
 	live     sync.WaitGroup
 
@@ -38,6 +40,7 @@ type domain struct {
 	log       *control.ConsoleLog
 	ring      *control.Ring
 	machine   control.Machine
+	plan      Plan
 	server    *control.Server
 	started   time.Time
 	restarted bool // made in the place of another
@@ -50,6 +53,7 @@ func (h *host) start(cfg config.Domain, old *control.Entry, again bool) (*domain
 	if err != nil {
 		return nil, err
 	}
+	entry.Sandbox = h.sandbox
 	d := &domain{entry: entry, ring: control.NewRing(ringSize), started: time.Now(), restarted: again}
 	if err := h.fill(d, cfg); err != nil {
 		fmt.Fprintf(os.Stderr, "hypervisor: domain %q was not built: %v\n", cfg.Name, err)
@@ -81,16 +85,23 @@ func (h *host) fill(d *domain, cfg config.Domain) (err error) {
 	if began.IsZero() || d.restarted {
 		began = d.started
 	}
+	warn := func(s string) {
+		fmt.Fprintln(os.Stderr, "hypervisor: "+s)
+		d.ring.Logf("d%d %s", d.entry.Domid, s)
+		h.note(s)
+	}
+	if h.sandbox.Off {
+		warn("warning: sandbox=0: the domain's process is not confined")
+	}
 	m, err := h.build(cfg, control.Options{Domid: d.entry.Domid, Dir: d.entry.Dir, ConsoleOut: d.log, Log: d.ring,
-		Began: began, Warn: func(s string) {
-			fmt.Fprintln(os.Stderr, "hypervisor: "+s)
-			d.ring.Logf("d%d %s", d.entry.Domid, s)
-			h.note(s)
-		}})
+		Began: began, Warn: warn, Open: func(path string) (*os.File, error) { return h.files.open(path, warn) }, OpenDisk: h.files.disk})
 	if err != nil {
 		return err // m may be a nil pointer in an interface: it is not looked at
 	}
 	d.machine = m
+	in := m.Info()
+	d.plan = Plan{Engine: in.Engine, EngineWhy: in.EngineWhy, Paths: in.Paths}
+	fmt.Fprintf(os.Stderr, "hypervisor: domain %d (%s) is built; engine %s: %s\n", d.entry.Domid, cfg.Name, in.Engine, in.EngineWhy)
 	if d.server, err = control.Serve(d.entry, d.machine, d.ring); err != nil {
 		return err
 	}

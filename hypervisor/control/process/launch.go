@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
+	"gozen/hypervisor/sandbox"
 )
 
 // Request is what a domain process reads as JSON from its standard input.
@@ -32,7 +34,15 @@ type message struct {
 	Note   string          `json:"note,omitempty"`
 	Domid  int             `json:"domid,omitempty"`
 	Dir    string          `json:"dir,omitempty"`
+	Plan   *Plan           `json:"plan,omitempty"`
 	Errors []*config.Error `json:"errors,omitempty"`
+}
+
+// Plan says what was chosen for a domain: parts of control.Info, as they are when it is built.
+type Plan struct {
+	Engine    string         `json:"engine"`
+	EngineWhy string         `json:"engine_why"`
+	Paths     *control.Paths `json:"paths,omitempty"`
 }
 
 // readyFD is where the domain process finds the ready pipe.
@@ -43,6 +53,7 @@ type Started struct {
 	Domid int
 	Dir   string
 	PID   int
+	Plan  Plan
 }
 
 // FindBinary gives the path of the domain process's program: $GOZEN_HYPERVISOR, else "hypervisor" beside
@@ -84,11 +95,7 @@ func Launch(program string, req Request, note func(string)) (Started, error) {
 		return Started{}, fmt.Errorf("start the domain process: %w", err)
 	}
 	defer ready.Close()
-	cmd := exec.Command(program)
-	cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = in, os.Stderr, []*os.File{tell}
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	cmd, group, err := begin(program, in, tell, &req.Config)
 	in.Close()
 	tell.Close()
 	if err != nil {
@@ -106,11 +113,51 @@ func Launch(program string, req Request, note func(string)) (Started, error) {
 		if werr := waitBriefly(cmd, 5*time.Second); werr != nil && errors.Is(err, errSilent) {
 			err = died(req.Root, cmd.Process.Pid, werr)
 		}
+		if group != nil {
+			group.Remove()
+		}
 		return Started{}, err
 	}
 	st.PID = cmd.Process.Pid
-	go func() { _ = cmd.Wait() }() // no zombie while the caller watches the domain
+	go func() { // no zombie while the caller watches the domain
+		_ = cmd.Wait()
+		if group != nil {
+			group.Remove()
+		}
+	}()
 	return st, nil
+}
+
+// begin starts the program, in a cgroup of its own where this user can make one.
+func begin(program string, in, tell *os.File, cfg *config.Domain) (*exec.Cmd, *sandbox.Cgroup, error) {
+	command := func() *exec.Cmd {
+		c := exec.Command(program)
+		c.Stdin, c.Stderr, c.ExtraFiles = in, os.Stderr, []*os.File{tell}
+		c.Dir = "/"
+		// Huge pages are for the guest's memory: the process's own heap is a few megabytes.
+		c.Env = append(os.Environ(), "GODEBUG=disablethp=1")
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return c
+	}
+	for range 2 { // another launch may have swept away the empty cgroup
+		if cfg.NoSandbox {
+			break
+		}
+		group, err := sandbox.MakeCgroup(spareTasks + max(cfg.VCPUs, cfg.MaxVCPUs))
+		if err != nil {
+			break // the domain process says so, in its info
+		}
+		c := command()
+		c.SysProcAttr.UseCgroupFD, c.SysProcAttr.CgroupFD = true, group.FD()
+		err = c.Start()
+		group.Close()
+		if err == nil {
+			return c, group, nil
+		}
+		group.Remove()
+	}
+	c := command()
+	return c, nil, c.Start()
 }
 
 // died explains a domain process that ended without a word, by what it left in its log, and cleans up after it.
@@ -121,7 +168,17 @@ func died(root string, pid int, werr error) error {
 	if err != nil {
 		return e
 	}
-	text, log := r.Postmortem(pid, 600)
+	text, log, death := r.Postmortem(pid, 600)
+	if death != nil {
+		_, why, _ := strings.Cut(death.What, ": ")
+		return &config.Error{What: "the domain process was killed by its sandbox", Why: why,
+			Fix: "report this: a domain makes no such call unless its process was taken over, or the sandbox lacks a rule; its whole log is " + log}
+	}
+	var x *exec.ExitError
+	if errors.As(werr, &x) && x.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		e.Why += ": the kernel does that where the host, or a cgroup, is out of memory (see dmesg)"
+		e.Fix = "give the domain less memory, or free some; leave memory_prealloc out"
+	}
 	if text != "" {
 		e.Why += "; it said:\n" + text
 	}
@@ -148,7 +205,12 @@ func awaitReady(r io.Reader, note func(string)) (Started, error) {
 			}
 			return Started{}, errors.Join(errs...)
 		case m.Domid > 0:
-			return Started{Domid: m.Domid, Dir: m.Dir}, nil
+			st := Started{Domid: m.Domid, Dir: m.Dir}
+			_, _ = io.Copy(io.Discard, r) // until it runs, or is to stay paused
+			if m.Plan != nil {
+				st.Plan = *m.Plan
+			}
+			return st, nil
 		case m.Note != "" && note != nil:
 			note(m.Note)
 		}

@@ -27,16 +27,32 @@ The process of one gozen domain. xl create starts it; it is not meant to be star
 It reads a request as JSON from standard input, reports on file descriptor 3, and then serves
 the domain's control socket (docs/control.md) until the domain ends.
 
+  --host      print what this host's KVM can do, as JSON; {"name": "none", "why": TEXT} where it cannot be used
   --help      this text
   --version   the version
 `
 
+// Host describes the host's virtualization, for --host: plain data that becomes a JSON object with at least a name.
+type Host func() any
+
+// NoHost is the answer of a host without.
+type NoHost struct {
+	Name string `json:"name"` // none
+	Why  string `json:"why"`
+}
+
 // Main is the whole program: it gives the exit status.
-func Main(args []string, version string, build Build) int {
+func Main(args []string, version string, build Build, facts Host) int {
 	if len(args) > 0 {
 		switch args[0] {
 		case "--help", "-h":
 			fmt.Print(usage)
+			return 0
+		case "--host":
+			if err := json.NewEncoder(os.Stdout).Encode(facts()); err != nil {
+				fmt.Fprintf(os.Stderr, "hypervisor: print what the host can do: %v\n", err)
+				return 1
+			}
 			return 0
 		case "--version":
 			fmt.Println("gozen hypervisor " + version)
@@ -74,7 +90,10 @@ func run(req Request, p *parent, build Build) error {
 	if err != nil {
 		return err
 	}
-	h := &host{reg: reg, build: build, began: req.Began, note: p.note, redirect: true}
+	files := hold(&req.Config)
+	// Here, before any file is parsed.
+	box := confine(&req.Config, reg.Root())
+	h := &host{reg: reg, build: build, began: req.Began, note: p.note, redirect: true, sandbox: box, files: files}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
@@ -87,11 +106,12 @@ func run(req Request, p *parent, build Build) error {
 	if err != nil {
 		return err
 	}
-	if err := p.ready(d.entry); err != nil {
+	if err := p.ready(d); err != nil {
 		d.server.Destroy() // whoever asked is gone, and would never learn of this domain
 	} else if !req.Paused {
 		d.unpause()
 	}
+	p.done()
 	h.live.Go(func() { h.follow(d) })
 	h.live.Wait()
 	return nil
@@ -152,8 +172,18 @@ func (p *parent) send(m message, last bool) error {
 // note passes a line on to the person; after the start it goes nowhere, the log has it.
 func (p *parent) note(s string) { _ = p.send(message{Note: s}, false) }
 
-func (p *parent) ready(e *control.Entry) error {
-	return p.send(message{Domid: int(e.Domid), Dir: e.Dir}, true)
+func (p *parent) ready(d *domain) error {
+	return p.send(message{Domid: int(d.entry.Domid), Dir: d.entry.Dir, Plan: &d.plan}, false)
+}
+
+// done lets the parent go: the domain is as it was asked for.
+func (p *parent) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pipe != nil {
+		p.pipe.Close()
+		p.pipe = nil
+	}
 }
 
 func (p *parent) failed(err error) { _ = p.send(message{Errors: config.Errors(err)}, true) }

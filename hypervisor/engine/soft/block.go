@@ -41,6 +41,7 @@ const (
 	tableBits = 15
 	jcSize    = 4096
 	keySingle = 1 << 60
+	keyWide   = 1 << 59
 	keyMode   = 61
 )
 
@@ -166,6 +167,9 @@ func (c *CPU) lookup(rip uint64) *block {
 	key := uint64(gfn)<<12 | lin&pageMask | uint64(c.mode)<<keyMode
 	if c.single {
 		key |= keySingle
+	}
+	if c.wide {
+		key |= keyWide
 	}
 	b := c.blocks.find(key)
 	if b == nil || !b.valid() {

@@ -16,6 +16,7 @@ import (
 const (
 	regZero = decode.NoReg
 	regRIP  = decode.RIPReg
+	reg4G   = 24 // always 1<<32: see lift
 	numRegs = 32
 )
 
@@ -28,6 +29,7 @@ const (
 	stopExit         // c.exit is filled; the instruction is to be executed again with the answer
 	stopDone         // c.exit is filled; the instruction is finished
 	stopRestart      // execute the same instruction again (REP broken off)
+	stopChecked      // to be executed by its handler, which checks the segment
 )
 
 // CPU is one software vCPU. It implements engine.VCPU.
@@ -41,7 +43,10 @@ type CPU struct {
 	long     bool  // 64-bit mode: CS.L and EFER.LMA
 	cpl      uint8 // current privilege level
 	mode     decode.Mode
-	segBase  [8]uint64 // bases as address computation uses them: zero for ES, CS, SS, DS in 64-bit mode
+	segBase  [8]uint64 // bases as the hot instructions use them: see updateMode
+	ripMask  uint64    // all ones in 64-bit mode, else 32 of them
+	wide     bool      // the code segment has no end: 64-bit mode, or a limit of 4 GiB
+	chains   bool      // instruction pointers are linear addresses, and blocks may be chained
 	dtlb     *dataTLB  // of the current privilege and AC
 	jc       *jumpCache
 	gen      uint64 // of jump cache entries; bumped to empty them
@@ -62,6 +67,7 @@ type CPU struct {
 
 	cr0, cr2, cr3, cr4, cr8, efer uint64
 	dr                            [8]uint64
+	pdpte                         [4]uint64 // under PAE paging: see walk32.go
 	msr                           msrs
 	fx                            FPU
 

@@ -231,7 +231,7 @@ func (c *CPU) tssStack(off uint32, ev *injection) (uint64, bool) {
 	return v, ok
 }
 
-// gate32 is delivery in protected mode (SDM 3A 6.12). Task gates are not supported: #GP.
+// gate32 is delivery in protected mode (SDM 3A 6.12). Task gates are not supported: #GP (QUIRKS.md).
 func (c *CPU) gate32(ev injection, fault bool) bool {
 	bad := uint32(ev.vector)*8 + 2 + ev.ext()
 	if uint32(ev.vector)*8+7 > uint32(c.idtr.Limit) {
@@ -260,11 +260,13 @@ func (c *CPU) gate32(ev injection, fault bool) bool {
 	}
 	old := c.save()
 	flags := c.savedFlags(&ev, fault)
+	stackError := ev.ext() // of a stack that the frame does not fit
 	if cpl := uint8(cs.Selector & 3); cpl < old.cpl {
 		if !c.innerStack32(cpl, &ev) {
 			c.restore(&old)
 			return false
 		}
+		stackError |= uint32(c.seg[x86.SS].Selector &^ 3)
 		ok = c.push(uint64(old.seg[x86.SS].Selector), size) && c.push(old.rsp, size)
 	}
 	ok = ok && c.push(flags, size) && c.push(uint64(old.seg[x86.CS].Selector), size) && c.push(c.rip, size)
@@ -273,8 +275,11 @@ func (c *CPU) gate32(ev injection, fault bool) bool {
 	}
 	if !ok || target > uint64(cs.Limit) {
 		c.restore(&old)
-		if ok {
+		switch {
+		case ok:
 			c.gp(ev.ext())
+		case c.stop == stopFault && c.fault.Vector == x86.VectorSS:
+			c.fault.Error = stackError
 		}
 		return false
 	}
@@ -291,24 +296,31 @@ func (c *CPU) gate32(ev injection, fault bool) bool {
 	return true
 }
 
-// innerStack32 switches to the stack that the 32-bit TSS names for a privilege level.
+// innerStack32 switches to the stack that the TSS, of 32 or of 16 bits, names for a privilege level (SDM 3A 7.2.1, 7.6).
 func (c *CPU) innerStack32(cpl uint8, ev *injection) bool {
-	off := uint64(4 + 8*uint32(cpl))
-	if c.tr.Attr&x86.AttrUnusable != 0 || uint32(off+7) > c.tr.Limit {
+	size, off := uint8(4), 4+8*uint64(cpl)
+	if c.tr.Attr&x86.AttrType&^2 == 1 {
+		size, off = 2, 2+4*uint64(cpl)
+	}
+	if c.tr.Attr&x86.AttrUnusable != 0 || off+uint64(size)+1 > uint64(c.tr.Limit) {
 		return c.except(x86.VectorTS, uint32(c.tr.Selector&^3)|ev.ext())
 	}
-	esp, ok := c.loadSystem(c.tr.Base+off, 4)
+	esp, ok := c.loadSystem(c.tr.Base+off, size)
 	if !ok {
 		return false
 	}
-	ss, ok := c.loadSystem(c.tr.Base+off+4, 2)
+	ss, ok := c.loadSystem(c.tr.Base+off+uint64(size), 2)
 	if !ok {
 		return false
 	}
 	c.setCPL(cpl)
 	if !c.loadSegment(x86.SS, uint16(ss)) {
-		if c.fault.Vector == x86.VectorGP {
+		switch c.fault.Vector {
+		case x86.VectorGP:
 			c.fault.Vector = x86.VectorTS
+			c.fault.Error |= ev.ext()
+		case x86.VectorSS:
+			c.fault.Error |= ev.ext()
 		}
 		return false
 	}

@@ -759,6 +759,77 @@ func (c *CPU) execute() {
 					goto trap
 				}
 				goto indirect
+			case codePush32:
+				if !c.push32(c.regs[in.RM&31]) {
+					goto trap
+				}
+			case codePushI32:
+				if !c.push32(uint64(in.Imm)) {
+					goto trap
+				}
+			case codePop32:
+				if v, ok = c.pop32(); !ok {
+					goto trap
+				}
+				c.regs[in.RM&31] = v
+			case codeCall32:
+				if !c.push32(rip + uint64(in.Off) + uint64(in.Len)) {
+					goto trap
+				}
+				taken = true
+				goto branch
+			case codeRet32:
+				if v, ok = c.pop32(); !ok {
+					goto trap
+				}
+				goto indirect
+			case codeJmpR32:
+				v = uint64(uint32(c.regs[in.RM&31]))
+				goto indirect
+			case codeCallR32:
+				v = uint64(uint32(c.regs[in.RM&31]))
+				if !c.push32(rip + uint64(in.Off) + uint64(in.Len)) {
+					goto trap
+				}
+				goto indirect
+			case codeAddMR32:
+				lin = c.regs[in.Base&31] + c.regs[in.Index&31]<<(in.Scale&63) + uint64(int64(in.Disp)) + c.segBase[in.Seg&7]
+				e = &c.dtlb.e[lin>>12&(tlbSize-1)]
+				if (lin+3)&^pageMask != e.w {
+					if !c.handler[in.Op](c, in) {
+						goto trap
+					}
+					continue
+				}
+				a, b = uint64(*(*uint32)(unsafe.Add(e.page, lin&pageMask))), uint64(uint32(c.regs[in.Reg&31]))
+				c.ccA, c.ccB, c.ccOp = a<<32, b<<32, ccAdd|cc32
+				*(*uint32)(unsafe.Add(e.page, lin&pageMask)) = uint32(a + b)
+			case codeAdcRR32:
+				c.regs[in.Reg&31] = c.adc32(c.regs[in.Reg&31], c.regs[in.RM&31])
+			case codeAdcRI32:
+				c.regs[in.RM&31] = c.adc32(c.regs[in.RM&31], uint64(in.Imm))
+			case codeAdcRM32:
+				lin = c.regs[in.Base&31] + c.regs[in.Index&31]<<(in.Scale&63) + uint64(int64(in.Disp)) + c.segBase[in.Seg&7]
+				e = &c.dtlb.e[lin>>12&(tlbSize-1)]
+				if (lin+3)&^pageMask == e.r {
+					v = uint64(*(*uint32)(unsafe.Add(e.page, lin&pageMask)))
+				} else if v, ok = c.loadSlow(lin, 4); !ok {
+					goto trap
+				}
+				c.regs[in.Reg&31] = c.adc32(c.regs[in.Reg&31], v)
+			case codeSbbRR32:
+				a, b = uint64(uint32(c.regs[in.Reg&31])), uint64(uint32(c.regs[in.RM&31]))
+				v = a - b - c.cf()
+				c.ccB = v>>63 | (a^b^v)&x86.FlagAF | (a^b)&(a^v)>>31&1<<11
+				c.ccA, c.ccOp = v<<32, ccRes|cc32
+				c.regs[in.Reg&31] = uint64(uint32(v))
+			case codeMul32:
+				v = uint64(uint32(c.regs[x86.RAX])) * uint64(uint32(c.regs[in.RM&31]))
+				c.regs[x86.RAX], c.regs[x86.RDX] = uint64(uint32(v)), v>>32
+				c.ccA, c.ccB, c.ccOp = v<<32, 0, ccRes|cc32
+				if v>>32 != 0 {
+					c.ccB = x86.FlagCF | x86.FlagOF
+				}
 			case codeResync:
 				goto resync
 			default:
@@ -789,13 +860,15 @@ func (c *CPU) execute() {
 		c.icount += uint64(len(insts))
 		to = rip + uint64(in.Off) + uint64(in.Len)
 		if taken {
-			to += uint64(in.Imm)
+			to = (to + uint64(in.Imm)) & c.ripMask
 			if !canonical(to) {
 				c.icount -= uint64(len(insts))
 				c.undoCall(in)
 				c.gp(0)
 				goto trap
 			}
+		} else {
+			to &= c.ripMask
 		}
 	chain:
 		if taken {
@@ -807,7 +880,7 @@ func (c *CPU) execute() {
 			rip, blk = to, nb
 			continue
 		}
-		if (to^c.curRIP)&^pageMask == 0 && c.long && !c.single && blk.verp2 == nil {
+		if (to^c.curRIP)&^pageMask == 0 && c.chains && !c.single && blk.verp2 == nil {
 			// The target lies in the page this block was found in, so the translation is the same.
 			rip = to
 			nb, v = blk, c.blocks.epoch
@@ -846,6 +919,15 @@ func (c *CPU) execute() {
 		continue
 
 	trap:
+		if c.stop == stopChecked { // an access of 32-bit code through a segment that is not flat
+			c.stop = stopNone
+			if c.handler[in.Op](c, in) {
+				c.icount += uint64(i + 1)
+				rip = c.cutRIP(rip + uint64(in.Off) + uint64(in.Len))
+				blk = nil
+				continue
+			}
+		}
 		c.rip = rip + uint64(in.Off)
 		if !c.trap(in, i) {
 			return

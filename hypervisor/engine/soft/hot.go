@@ -121,6 +121,20 @@ const (
 	codeCmpRIJcc32
 	codeTestRRJcc64
 	codeTestRRJcc32
+	// Of 32-bit code.
+	codePush32
+	codePushI32
+	codePop32
+	codeCall32
+	codeRet32
+	codeJmpR32
+	codeCallR32
+	codeAddMR32
+	codeAdcRR32
+	codeAdcRI32
+	codeAdcRM32
+	codeSbbRR32
+	codeMul32
 )
 
 // pair is a dispatch code in its 64- and its 32-bit form; 0 means none.
@@ -147,12 +161,12 @@ var aluTable = map[decode.Op]aluCodes{
 	decode.XOR:  {pair{codeXorRR64, codeXorRR32}, pair{codeXorRI64, codeXorRI32}, pair{codeXorRM64, codeXorRM32}},
 	decode.CMP:  {pair{codeCmpRR64, codeCmpRR32}, pair{codeCmpRI64, codeCmpRI32}, pair{codeCmpRM64, codeCmpRM32}},
 	decode.TEST: {pair{codeTestRR64, codeTestRR32}, pair{0, codeTestRI32}, pair{}},
-	decode.ADC:  {pair{codeAdcRR64, 0}, pair{codeAdcRI64, 0}, pair{codeAdcRM64, 0}},
-	decode.SBB:  {pair{codeSbbRR64, 0}, pair{}, pair{}},
+	decode.ADC:  {pair{codeAdcRR64, codeAdcRR32}, pair{codeAdcRI64, codeAdcRI32}, pair{codeAdcRM64, codeAdcRM32}},
+	decode.SBB:  {pair{codeSbbRR64, codeSbbRR32}, pair{}, pair{}},
 }
 
-// prepare folds the RIP-relative base and picks the dispatch code. Codes with a memory operand or a branch are for 64-bit mode with
-// 64-bit addresses only: they do no segment checks.
+// prepare folds the RIP-relative base and picks the dispatch code. Codes with a memory operand are for the mode's own size of addresses, 64 or 32 bits: they
+// do no segment checks (see updateMode for 32-bit code). Those with a branch are for code segments without end.
 func (c *CPU) prepare(in *decode.Inst) {
 	if in.Base == decode.RIPReg {
 		d := int64(in.Disp) + int64(in.Off) + int64(in.Len)
@@ -171,8 +185,12 @@ func (c *CPU) prepare(in *decode.Inst) {
 		in.Code = c.registerCode(in)
 		return
 	}
-	if c.mode == decode.Mode64 && in.ASize == 8 {
+	switch {
+	case c.mode == decode.Mode64 && in.ASize == 8:
 		in.Code = memoryCode(in)
+	case c.mode == decode.Mode32 && in.ASize == 4:
+		in.Code = memoryCode(in)
+		lift(in)
 	}
 }
 
@@ -202,6 +220,11 @@ func (c *CPU) registerCode(in *decode.Inst) uint16 {
 			if in.Size == 8 {
 				return codePop64
 			}
+		}
+	}
+	if c.mode == decode.Mode32 && in.Size == 4 {
+		if code := c.code32(in); code != codeGeneric {
+			return code
 		}
 	}
 	if a, ok := aluTable[in.Op]; ok {
@@ -246,7 +269,7 @@ func (c *CPU) registerCode(in *decode.Inst) uint16 {
 	case decode.NOT:
 		return pair{codeNot64, 0}.of(in.Size)
 	case decode.MUL:
-		return pair{codeMul64, 0}.of(in.Size)
+		return pair{codeMul64, codeMul32}.of(in.Size)
 	case decode.IMUL:
 		if in.Form == decode.FormR_RM {
 			return pair{codeImul64, codeImul32}.of(in.Size)
@@ -374,7 +397,7 @@ func memoryCode(in *decode.Inst) uint16 {
 	case decode.ADD:
 		switch in.Form {
 		case decode.FormRM_R:
-			return pair{codeAddMR64, 0}.of(in.Size)
+			return pair{codeAddMR64, codeAddMR32}.of(in.Size)
 		case decode.FormRM_I:
 			return pair{codeAddMI64, codeAddMI32}.of(in.Size)
 		}

@@ -33,8 +33,9 @@ const (
 	physBits = 46
 	addrMask = (1<<physBits - 1) &^ pageMask
 	rsvdMask = (1<<52 - 1) &^ (1<<physBits - 1)
-	hole2M   = 0x1fe000   // bits 13-20 of a 2 MiB page's entry
-	hole1G   = 0x3fffe000 // bits 13-29 of a 1 GiB page's entry
+	rsvdPAE  = 0x7ff << 52 // what only 4-level paging ignores
+	hole2M   = 0x1fe000    // bits 13-20 of a 2 MiB page's entry
+	hole1G   = 0x3fffe000  // bits 13-29 of a 1 GiB page's entry
 	mask2M   = 2<<20 - 1
 	mask1G   = 1<<30 - 1
 	mask4M   = 4<<20 - 1
@@ -67,7 +68,7 @@ func (c *CPU) pageFault(lin uint64, acc access, user bool, code uint32) bool {
 	if user {
 		code |= x86.PFUser
 	}
-	if acc == accExec && (c.efer&x86.EFERNXE != 0 || c.cr4&x86.CR4SMEP != 0) {
+	if acc == accExec && (c.efer&x86.EFERNXE != 0 && c.cr4&x86.CR4PAE != 0 || c.cr4&x86.CR4SMEP != 0) {
 		code |= x86.PFFetch
 	}
 	c.stop = stopFault
@@ -89,9 +90,13 @@ func (c *CPU) translate(lin uint64, acc access, user, ac bool, x *xlat) bool {
 		c.nonCanonical, c.fault.Addr = true, lin
 		return false
 	}
-	table := c.cr3 & addrMask
-	prot := uint64(ptRW | ptUS)
-	for level := 3; ; level-- {
+	return c.walk(lin, c.cr3&addrMask, 3, acc, user, ac, x)
+}
+
+// walk goes through tables of 64-bit entries, from one of a level (3 for a PML4, 1 for a page directory) down.
+func (c *CPU) walk(lin, table uint64, level int, acc access, user, ac bool, x *xlat) bool {
+	above := uint64(ptRW | ptUS) // the rights of the upper levels
+	for ; ; level-- {
 		p := c.mem.HostPage(guestmem.GPA(table).GFN())
 		if p == nil {
 			// A table outside memory reads as all ones on a PC: reserved bits.
@@ -106,13 +111,13 @@ func (c *CPU) translate(lin uint64, acc access, user, ac bool, x *xlat) bool {
 		if ent&c.reserved(level, leaf) != 0 {
 			return c.pageFault(lin, acc, user, x86.PFPresent|x86.PFRsvd)
 		}
-		prot = prot&(ent|ptNX) | ent&ptNX
+		prot := above&(ent|ptNX) | ent&ptNX
 		if !leaf {
 			if ent&ptA == 0 {
 				atomic.OrUint64(ptr, ptA)
 				c.touchedTable(table, lin>>(12+9*level)<<3)
 			}
-			table = ent & addrMask
+			table, above = ent&addrMask, prot
 			continue
 		}
 		if !c.permitted(acc, user, ac, prot) {
@@ -150,6 +155,9 @@ func (c *CPU) reserved(level int, leaf bool) uint64 {
 	m := uint64(rsvdMask)
 	if c.efer&x86.EFERNXE == 0 {
 		m |= ptNX
+	}
+	if c.efer&x86.EFERLMA == 0 {
+		m |= rsvdPAE
 	}
 	switch {
 	case level == 3:

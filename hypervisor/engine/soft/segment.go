@@ -169,18 +169,27 @@ func (c *CPU) updateMode() {
 	case cs.Attr&x86.AttrDB != 0:
 		mode = decode.Mode32
 	}
-	if mode != c.mode || !long && cs.Base != c.segBase[6] {
+	wide := long || cs.Limit == 0xffffffff
+	if mode != c.mode || wide != c.wide || !long && cs.Base != c.segBase[6] {
 		c.gen++
 	}
-	c.long, c.mode = long, mode
+	c.long, c.mode, c.wide = long, mode, wide
 	if long {
 		c.segBase = [8]uint64{x86.FS: c.seg[x86.FS].Base, x86.GS: c.seg[x86.GS].Base}
+		c.ripMask, c.chains = ^uint64(0), true
 		return
 	}
 	for i := range c.seg {
-		c.segBase[i] = c.seg[i].Base
+		c.segBase[i] = checked
+		if s := &c.seg[i]; s.Attr&flatMask == flatData && s.Limit == 0xffffffff {
+			c.segBase[i] = s.Base
+		}
+	}
+	if c.seg[x86.SS].Attr&x86.AttrDB == 0 {
+		c.segBase[x86.SS] = checked
 	}
 	c.segBase[6] = cs.Base
+	c.ripMask, c.chains = 0xffffffff, wide && cs.Base == 0
 }
 
 // selectTLB picks the TLB and jump cache for the privilege level and AC.

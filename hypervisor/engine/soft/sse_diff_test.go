@@ -3,10 +3,12 @@
 package soft
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"gozen/hypervisor/engine/soft/native"
@@ -177,6 +179,9 @@ func (d *duo) tryForm(t *testing.T, f *decode.FormInfo, n int) {
 		code := encode(f, reg, rm, mem, int8(r.IntN(5)*16), r.IntN(3) == 0, imm)
 		st2 := st
 		if s := d.pair(code, &st, data); s != nil {
+			if !amdHost() && (f.Op == decode.DPPS || f.Op == decode.DPPD) && d.onlyPayloads(code, &st, data, reg) {
+				continue
+			}
 			bad++
 			x := unpackFX(&st2.FX)
 			t.Errorf("% x: %q\n\tmxcsr %#x reg %x rm %x mem %x rax %#x rdx %#x", code, s, x.MXCSR, x.XMM[reg&15], x.XMM[rm&15],
@@ -194,4 +199,39 @@ func registers(r *rand.Rand, k decode.Kind) uint8 {
 		return [13]uint8{0, 1, 2, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15}[r.IntN(13)]
 	}
 	return uint8(r.IntN(16))
+}
+
+// amdHost reports whether the host's processor is AMD's, whose choices the software CPU follows.
+func amdHost() bool {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	return bytes.Contains(b, []byte("AuthenticAMD"))
+}
+
+// onlyPayloads runs a dot product again and reports whether all that differs is which NaN the destination's elements hold: when several
+// meet in the sum, the one that survives depends on the order of additions, which is the processor's own (SDM 2A, DPPS).
+func (d *duo) onlyPayloads(code []byte, st *native.State, data []byte, reg uint8) bool {
+	a, b := *st, *st
+	da, db := append([]byte(nil), data...), d.win.Data()[:len(data)]
+	if d.soft(code, &a, da) != nil {
+		return false
+	}
+	copy(db, data)
+	d.win.Run(code, &b)
+	x, y := unpackFX(&a.FX), unpackFX(&b.FX)
+	for i, v := range x.XMM[reg&15] {
+		if !sameOrNaN(v, y.XMM[reg&15][i]) {
+			return false
+		}
+	}
+	x.XMM[reg&15] = y.XMM[reg&15]
+	packFX(&x, &a.FX)
+	return differences(&a, &b, da, db) == nil
+}
+
+// sameOrNaN compares a double, or two floats, with NaNs taken for equal.
+func sameOrNaN(v, w uint64) bool {
+	single := func(v uint32) bool { return math.IsNaN(float64(math.Float32frombits(v))) }
+	half := func(v, w uint32) bool { return v == w || single(v) && single(w) }
+	return math.IsNaN(math.Float64frombits(v)) && math.IsNaN(math.Float64frombits(w)) ||
+		half(uint32(v), uint32(w)) && half(uint32(v>>32), uint32(w>>32))
 }

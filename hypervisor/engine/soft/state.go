@@ -25,6 +25,7 @@ func (c *CPU) Set(s *x86.State) error {
 	for i := 16; i < numRegs; i++ {
 		c.regs[i] = 0
 	}
+	c.regs[reg4G] = 1 << 32
 	c.rip, c.flags, c.ccOp = s.RIP, s.RFLAGS|x86.FlagOne, ccFlags
 	c.seg, c.tr, c.ldtr, c.gdtr, c.idtr = s.Seg, s.TR, s.LDTR, s.GDTR, s.IDTR
 	c.cr0, c.cr2, c.cr3, c.cr4, c.cr8 = s.CR0, s.CR2, s.CR3, s.CR4, s.CR8
@@ -47,6 +48,10 @@ func (c *CPU) Set(s *x86.State) error {
 		if c.seg[x86.SS].Attr&x86.AttrUnusable != 0 {
 			c.cpl = uint8(c.seg[x86.CS].Selector & 3)
 		}
+	}
+	// The state has no PDPTE registers: they are what memory holds now. Entries that MOV to CR3 would refuse count as absent.
+	if c.pdpte = [4]uint64{}; isPAE(c.cr0, c.cr4, c.efer) {
+		c.loadPDPTEs(c.cr3)
 	}
 	c.watching = false
 	c.armBreakpoints()

@@ -17,10 +17,13 @@ const (
 	attrDPL3   = 3 << x86.AttrDPLShift
 )
 
-// opSyscall follows the AMD manual: also from compatibility mode, to CSTAR.
+// opSyscall follows the AMD manual: also from compatibility mode, to CSTAR, and in protected mode.
 func opSyscall(c *CPU, in *decode.Inst) bool {
-	if c.efer&x86.EFERSCE == 0 || c.efer&x86.EFERLMA == 0 {
+	switch {
+	case c.efer&x86.EFERSCE == 0:
 		return c.ud()
+	case c.efer&x86.EFERLMA == 0:
+		return c.legacySyscall(in)
 	}
 	target := c.msr.lstar
 	if !c.long {
@@ -37,12 +40,44 @@ func opSyscall(c *CPU, in *decode.Inst) bool {
 	return true
 }
 
+// legacySyscall is SYSCALL outside IA-32e mode: the target is in STAR, and RFLAGS is not saved (APM 3, SYSCALL).
+func (c *CPU) legacySyscall(in *decode.Inst) bool {
+	if !c.protected() {
+		return c.ud()
+	}
+	c.regs[x86.RCX] = c.nextRIP(in)
+	sel := uint16(c.msr.star>>32) &^ 3
+	c.seg[x86.CS], c.seg[x86.SS] = flat(sel, attrCode32), flat(sel+8, attrData)
+	c.setFlags(c.rflags() &^ (x86.FlagIF | x86.FlagRF | x86.FlagVM))
+	c.setCPL(0)
+	c.updateMode()
+	c.rip = c.msr.star & 0xffffffff
+	return true
+}
+
+// legacySysret is the way back: RFLAGS gets IF and keeps the rest.
+func (c *CPU) legacySysret() bool {
+	sel := uint16(c.msr.star >> 48)
+	c.seg[x86.CS], c.seg[x86.SS] = flat(sel|3, attrCode32|attrDPL3), flat((sel+8)|3, attrData|attrDPL3)
+	c.setFlags(c.rflags() | x86.FlagIF)
+	c.setCPL(3)
+	c.updateMode()
+	c.rip = c.regs[x86.RCX] & 0xffffffff
+	return true
+}
+
 func opSysret(c *CPU, in *decode.Inst) bool {
 	if c.efer&x86.EFERSCE == 0 {
 		return c.ud()
 	}
+	if c.efer&x86.EFERLMA == 0 && !c.protected() {
+		return c.ud()
+	}
 	if !c.privileged() {
 		return false
+	}
+	if c.efer&x86.EFERLMA == 0 {
+		return c.legacySysret()
 	}
 	sel := uint16(c.msr.star >> 48)
 	rip := c.regs[x86.RCX]

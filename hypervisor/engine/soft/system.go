@@ -76,20 +76,23 @@ func (c *CPU) setCR0(v uint64) bool {
 		return c.gp(0)
 	}
 	v &= x86.CR0PE | x86.CR0MP | x86.CR0EM | x86.CR0TS | x86.CR0ET | x86.CR0NE | x86.CR0WP | x86.CR0AM | x86.CR0NW | x86.CR0CD | x86.CR0PG
-	old := c.cr0
-	if v&x86.CR0PG != 0 && old&x86.CR0PG == 0 && c.efer&x86.EFERLME != 0 {
+	old, efer := c.cr0, c.efer
+	if v&x86.CR0PG != 0 && old&x86.CR0PG == 0 && efer&x86.EFERLME != 0 {
 		if c.cr4&x86.CR4PAE == 0 || c.seg[x86.CS].Attr&x86.AttrL != 0 {
 			return c.gp(0)
 		}
-		c.efer |= x86.EFERLMA
+		efer |= x86.EFERLMA
 	}
 	if v&x86.CR0PG == 0 && old&x86.CR0PG != 0 {
 		if c.long || c.cr4&x86.CR4PCIDE != 0 {
 			return c.gp(0)
 		}
-		c.efer &^= x86.EFERLMA
+		efer &^= x86.EFERLMA
 	}
-	c.cr0 = v
+	if (old^v)&(x86.CR0PG|x86.CR0CD|x86.CR0NW) != 0 && isPAE(v, c.cr4, efer) && !c.loadPDPTEs(c.cr3) {
+		return c.gp(0)
+	}
+	c.cr0, c.efer = v, efer
 	if (old^v)&(x86.CR0PG|x86.CR0WP|x86.CR0PE) != 0 {
 		c.flushTLB(true)
 		c.updateMode()
@@ -104,6 +107,9 @@ func (c *CPU) setCR3(v uint64) bool {
 		v &^= 1 << 63
 	}
 	if c.efer&x86.EFERLMA != 0 && v>>physBits != 0 {
+		return c.gp(0)
+	}
+	if isPAE(c.cr0, c.cr4, c.efer) && !c.loadPDPTEs(v) {
 		return c.gp(0)
 	}
 	// Translations are not tagged by PCID: a change of address space must flush even when asked not to.
@@ -124,6 +130,10 @@ func (c *CPU) setCR4(v uint64) bool {
 	case v&^cr4Known != 0,
 		c.efer&x86.EFERLMA != 0 && v&x86.CR4PAE == 0,
 		v&x86.CR4PCIDE != 0 && old&x86.CR4PCIDE == 0 && (c.efer&x86.EFERLMA == 0 || c.cr3&0xfff != 0):
+		return c.gp(0)
+	}
+	const reload = x86.CR4PSE | x86.CR4PAE | x86.CR4PGE | x86.CR4SMEP
+	if (old^v)&reload != 0 && isPAE(c.cr0, v, c.efer) && !c.loadPDPTEs(c.cr3) {
 		return c.gp(0)
 	}
 	c.cr4 = v

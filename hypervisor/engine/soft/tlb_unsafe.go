@@ -148,6 +148,13 @@ func (c *CPU) store(lin, v uint64, size uint8) bool {
 
 // loadSlow serves what the TLB does not: misses, page crossings, device memory.
 func (c *CPU) loadSlow(lin uint64, size uint8) (uint64, bool) {
+	if lin>>32 != 0 && !c.long {
+		lin, ok := c.far(lin)
+		if !ok {
+			return 0, false
+		}
+		return c.load(lin, size)
+	}
 	if lin&pageMask+uint64(size) > guestmem.PageSize {
 		if !c.probe(lin, size, accRead) {
 			return 0, false
@@ -189,6 +196,10 @@ func (c *CPU) loadSlow(lin uint64, size uint8) (uint64, bool) {
 
 // storeSlow writes where the TLB has no write entry: misses, page crossings, pages with decoded code, device memory.
 func (c *CPU) storeSlow(lin, v uint64, size uint8) bool {
+	if lin>>32 != 0 && !c.long {
+		lin, ok := c.far(lin)
+		return ok && c.store(lin, v, size)
+	}
 	if lin&pageMask+uint64(size) > guestmem.PageSize {
 		if !c.probe(lin, size, accWrite) {
 			return false
@@ -322,6 +333,11 @@ func (e *instEntry) bytes() *[guestmem.PageSize]byte { return (*[guestmem.PageSi
 // pte gives a page-table entry in guest memory for atomic access; off is a multiple of 8 below the page size.
 func pte(p *[guestmem.PageSize]byte, off uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&p[off&0xff8]))
+}
+
+// pte32 is pte for the tables of 32-bit paging; off is a multiple of 4.
+func pte32(p *[guestmem.PageSize]byte, off uint64) *uint32 {
+	return (*uint32)(unsafe.Pointer(&p[off&0xffc]))
 }
 
 // distance gives how far behind s's start d's start lies, in bytes.

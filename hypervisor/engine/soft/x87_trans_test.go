@@ -50,6 +50,12 @@ func inDomain(modrm uint8, st0 x86.F80) bool {
 	return true
 }
 
+// atUnderflow reports the one argument at which processors of other vendors do not report underflow: the least normal number, whose sine
+// and tangent are the argument itself but for less than half a unit in the last place.
+func atUnderflow(modrm uint8, st0 x86.F80) bool {
+	return (modrm == 0xfe || modrm == 0xf2 || modrm == 0xfb) && st0.SE&0x7fff <= 1 && st0.Frac == 1<<63
+}
+
 func (d *duo) tryTrans(t *testing.T, modrm uint8, n int) {
 	data := make([]byte, 0x400)
 	var st native.State
@@ -74,6 +80,9 @@ func (d *duo) tryTrans(t *testing.T, modrm uint8, n int) {
 		ok := (x.FSW^y.FSW)&^(fswC1) == 0 && x.FTW == y.FTW
 		for j := range x.ST {
 			ok = ok && near(x.ST[j], y.ST[j], 2)
+		}
+		if !ok && !amdHost() && atUnderflow(modrm, fx.ST[0]) {
+			continue
 		}
 		if !ok {
 			bad++

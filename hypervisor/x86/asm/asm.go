@@ -54,6 +54,11 @@ func Idx(base, index Reg, scale uint8, disp int32) Mem {
 // Abs is [disp], a 32-bit absolute address, sign-extended in 64-bit mode.
 func Abs(disp int32) Mem { return Mem{Disp: disp, noBase: true} }
 
+// Index is [index*scale+disp], without a base.
+func Index(index Reg, scale uint8, disp int32) Mem {
+	return Mem{Index: index, Scale: scale, Disp: disp, hasIndex: true, noBase: true}
+}
+
 // Asm collects code for one address.
 type Asm struct {
 	// Bits is the mode of the code that follows: 16, 32 or 64.
@@ -203,6 +208,11 @@ func (a *Asm) RM(size int, op []byte, reg Reg, m Mem) {
 	}
 	mod := byte(0x80)
 	switch {
+	case m.noBase: // with an index: mod 0 and base 5 mean a displacement of 32 bits
+		scale := map[uint8]byte{1: 0, 2: 1, 4: 2, 8: 3}[m.Scale]
+		a.Raw(r|4, scale<<6|byte(m.Index&7)<<3|5)
+		a.imm(int64(m.Disp), 4)
+		return
 	case m.Disp == 0 && m.Base&7 != RBP:
 		mod = 0
 	case int32(int8(m.Disp)) == m.Disp:

@@ -171,6 +171,14 @@ func (a *Asm) Rdmsr()   { a.Raw(0x0f, 0x32) }
 func (a *Asm) Cpuid()   { a.Raw(0x0f, 0xa2) }
 func (a *Asm) Iretq()   { a.Raw(0x48, 0xcf) }
 
+// WriteMSR emits wrmsr of a constant, which destroys eax, ecx and edx.
+func (a *Asm) WriteMSR(msr uint32, v uint64) {
+	a.MovI(RCX, uint64(msr))
+	a.MovI(RAX, v&0xffffffff)
+	a.MovI(RDX, v>>32)
+	a.Wrmsr()
+}
+
 // Out8 emits out port, al after loading both; it destroys rax and rdx.
 func (a *Asm) Out8(port uint16, v byte) {
 	a.MovI(RDX, uint64(port))

@@ -8,9 +8,9 @@ func buildTwoByte() (t [256]entry) {
 	t[0x01] = group(7, FormRM, szNone, imNone)
 	t[0x02] = entry{op: LAR, form: FormR_RM, size: szV}
 	t[0x03] = entry{op: LSL, form: FormR_RM, size: szV}
-	t[0x05] = entry{op: SYSCALL, attr: aOnly64}
+	t[0x05] = entry{op: SYSCALL} // AMD has both outside 64-bit mode, too
 	t[0x06] = entry{op: CLTS}
-	t[0x07] = entry{op: SYSRET, size: szY, attr: aOnly64}
+	t[0x07] = entry{op: SYSRET, size: szY}
 	t[0x08] = entry{op: INVD}
 	t[0x09] = entry{op: WBINVD}
 	t[0x0b] = entry{op: UD}

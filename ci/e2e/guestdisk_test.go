@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gozen/ci/guestdisk"
+)
+
+// requireGuestDisk names the environment variable without which TestGuestDisk does not run: it takes minutes, and a disk that takes minutes to build.
+const requireGuestDisk = "GOZEN_REQUIRE_GUEST_DISK"
+
+// TestGuestDisk takes a whole Debian, from its own disk, in each mode, through what a person does with it: log in, write, reboot, find it again, shut down.
+func TestGuestDisk(t *testing.T) {
+	if os.Getenv(requireGuestDisk) != "1" {
+		t.Skip("run it by make test-guest-disk")
+	}
+	d, err := guestdisk.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []string{"pvh", "pv", "hvm"} {
+		t.Run(typ, func(t *testing.T) { wholeLife(t, d, typ) })
+	}
+}
+
+func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
+	h := newHost(t)
+	img := filepath.Join(h.dir, "disk.img")
+	if out, err := exec.Command("cp", "--sparse=always", d.Image, img).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c := h.create(h.config("guest", fmt.Sprintf("type = %q\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\n",
+		typ, d.Kernel, d.Initrd, d.Cmdline, img)))
+	login(h, c)
+	h.enter("dd if=/dev/urandom of=/kept bs=1M count=20 conv=fsync 2>/dev/null; echo sum $(md5sum < /kept); findmnt -no SOURCE,FSTYPE /")
+	sum := c.expect(`sum ([0-9a-f]{32})`)[1]
+	c.expect(`/dev/xvda +ext4`)
+	h.enter("systemctl reboot")
+	c.expect(`Domain 1 has ended: reboot`)
+	login(h, c)
+	h.enter("echo again $(md5sum < /kept); rm /kept")
+	c.expect("again " + sum)
+	h.run("xl", "shutdown", "-w", "guest")
+	c.expect(`has ended: poweroff`)
+	c.end()
+	if out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput(); err != nil {
+		t.Errorf("the file system is not clean: %v\n%s", err, out)
+	}
+}
+
+// login logs root in at the console.
+func login(h *host, c *console) {
+	h.t.Helper()
+	c.expect(`guest login: `)
+	h.enter("root")
+	c.expect(`Password: `)
+	h.enter(guestdisk.Password)
+	c.expect(`root@guest:~# `)
+}
+
+// enter types a line at the domain named guest, as somebody does who has looked at the answer first.
+func (h *host) enter(line string) {
+	h.t.Helper()
+	time.Sleep(200 * time.Millisecond)
+	id := strings.TrimSpace(h.run("xl", "domid", "guest"))
+	tty := strings.TrimSpace(h.run("xenstore-read", "/local/domain/"+id+"/console/tty"))
+	if err := os.WriteFile(tty, []byte(line+"\n"), 0); err != nil {
+		h.t.Fatal(err)
+	}
+}

@@ -1,0 +1,191 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"gozen/hypervisor/backend"
+	"gozen/hypervisor/backend/block"
+	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
+	"gozen/hypervisor/disk"
+	"gozen/hypervisor/hvm/ide"
+)
+
+var _ control.Disks = (*Machine)(nil)
+
+// A guestDisk is one disk of the domain: the image, and the PV device that the guest sees it by.
+type guestDisk struct {
+	cfg   config.Disk
+	image *disk.Raw
+	work  *block.Disk
+	dev   *backend.Device
+}
+
+// openDisks opens the disk images.
+func (m *Machine) openDisks() error {
+	for _, c := range m.cfg.Disks {
+		d, err := m.openDisk(c)
+		if err != nil {
+			return err
+		}
+		m.disks = append(m.disks, d)
+	}
+	return nil
+}
+
+func (m *Machine) openDisk(c config.Disk) (*guestDisk, error) {
+	open := m.opts.OpenDisk
+	if open == nil {
+		open = openImage
+	}
+	f, err := open(c)
+	if err != nil {
+		return nil, &config.Error{Field: "disk", What: fmt.Sprintf("disk %s cannot be opened", c.Vdev), Why: err.Error(), Fix: "check the path and the rights of the file"}
+	}
+	r, err := newImage(c, f)
+	if err != nil {
+		return nil, err
+	}
+	return &guestDisk{cfg: c, image: r}, nil
+}
+
+func newImage(c config.Disk, f *os.File) (*disk.Raw, error) {
+	r, err := disk.NewRaw(f, c.ReadOnly)
+	if err != nil {
+		return nil, &config.Error{Field: "disk", What: fmt.Sprintf("disk %s cannot be had", c.Vdev), Why: err.Error(), Fix: "give it a raw image or a block device that nobody else uses"}
+	}
+	return r, nil
+}
+
+func openImage(d config.Disk) (*os.File, error) {
+	how := os.O_RDWR
+	if d.ReadOnly {
+		how = os.O_RDONLY
+	}
+	return os.OpenFile(d.Path, how|syscall.O_NONBLOCK, 0)
+}
+
+// ideDisks gives the disks that an HVM domain has at its IDE controller.
+func (m *Machine) ideDisks() (places [4]ide.Disk, cds [4]bool) {
+	for _, d := range m.disks {
+		if n := d.cfg.Slot(); n >= 0 {
+			places[n], cds[n] = d.image, d.cfg.CDROM
+		}
+	}
+	return places, cds
+}
+
+// maxDiskQueues bounds the rings of a disk: one for each vCPU up to so many.
+const maxDiskQueues = 4
+
+// offer puts a disk into xenstore, for the guest to take up.
+func (m *Machine) offer(d *guestDisk) error {
+	number, _ := d.cfg.Number()
+	image := block.Image(d.image)
+	if d.cfg.NoDiscard {
+		image = struct {
+			block.Image
+			block.Prompt
+		}{d.image, d.image}
+	}
+	d.work = block.New(block.Config{Grants: m.dom.Grants, Events: m.dom.Events, Image: image, Queues: min(m.vcpus(), maxDiskQueues), CDROM: d.cfg.CDROM,
+		Broken: func(err error) { d.dev.Fail(err) }, Wake: m.pollWake()})
+	mode, kind := "w", "disk"
+	if d.cfg.ReadOnly {
+		mode = "r"
+	}
+	if d.cfg.CDROM {
+		kind = "cdrom"
+	}
+	removable := strconv.Itoa(map[bool]int{true: 1}[d.cfg.CDROM])
+	var err error
+	d.dev, err = backend.NewDevice(backend.DeviceConfig{Store: m.store, Domain: m.dom.ID, Kind: "vbd", ID: number, Driver: d.work,
+		Back:  map[string]string{"removable": removable, "bootable": "1", "dev": d.cfg.Vdev, "type": "phy", "mode": mode, "device-type": kind, "params": d.cfg.Path, "hotplug-status": "connected"},
+		Front: map[string]string{"virtual-device": strconv.Itoa(number), "device-type": kind},
+		Log:   func(line string) { m.opts.Log.Logf("%s", line) }, Wake: m.pollWake()})
+	return err
+}
+
+// offerDisks puts all disks into xenstore.
+func (m *Machine) offerDisks() error {
+	for _, d := range m.disks {
+		if err := m.offer(d); err != nil {
+			return err
+		}
+		if m.cfg.Deterministic {
+			m.sched.Devices = append(m.sched.Devices, d.dev.Poll, d.work.Poll)
+		}
+	}
+	return nil
+}
+
+// AttachDisk implements control.Disks.
+func (m *Machine) AttachDisk(c config.Disk, f *os.File) error {
+	if m.cfg.Deterministic {
+		f.Close()
+		return &config.Error{Field: "disk", What: "a deterministic domain gets no disk while it runs", Why: "when it comes would not be the same in another run", Fix: "name it in the configuration"}
+	}
+	r, err := newImage(c, f)
+	if err != nil {
+		return err
+	}
+	m.devices.Lock()
+	defer m.devices.Unlock()
+	number, _ := c.Number()
+	for _, d := range m.disks {
+		if n, _ := d.cfg.Number(); n == number {
+			r.Close()
+			return &config.Error{Field: "disk", What: fmt.Sprintf("the domain has a disk %s already", d.cfg.Vdev), Fix: "give the new one another vdev, or detach that one first: xl block-detach"}
+		}
+	}
+	d := &guestDisk{cfg: c, image: r}
+	if err := m.offer(d); err != nil {
+		r.Close()
+		return err
+	}
+	m.disks = append(m.disks, d)
+	return nil
+}
+
+// DetachDisk implements control.Disks.
+func (m *Machine) DetachDisk(ctx context.Context, number int, force bool) error {
+	m.devices.Lock()
+	at := slices.IndexFunc(m.disks, func(d *guestDisk) bool { n, _ := d.cfg.Number(); return n == number })
+	if at < 0 {
+		m.devices.Unlock()
+		return &config.Error{Field: "disk", What: fmt.Sprintf("the domain has no disk with the number %d", number), Fix: "xl block-list names those it has"}
+	}
+	d := m.disks[at]
+	m.devices.Unlock()
+	if m.pc != nil && d.cfg.Slot() >= 0 {
+		return &config.Error{Field: "disk", What: fmt.Sprintf("disk %s stays", d.cfg.Vdev), Why: "it is an IDE disk as well, and those cannot be pulled out", Fix: "name disks that shall go xvde or higher"}
+	}
+	if !force {
+		select {
+		case <-d.dev.Detach():
+		case <-m.done:
+			return control.ErrEnded
+		case <-ctx.Done():
+			return control.ErrBusy
+		}
+	}
+	m.devices.Lock()
+	defer m.devices.Unlock()
+	if at = slices.Index(m.disks, d); at >= 0 { // nobody else has taken it away meanwhile
+		m.disks = slices.Delete(m.disks, at, at+1)
+		d.close()
+	}
+	return nil
+}
+
+func (d *guestDisk) close() {
+	if d.dev != nil {
+		d.dev.Close()
+	}
+	_ = d.image.Close()
+}

@@ -1,0 +1,4 @@
+package kvm
+
+// rdtsc reads the host's time-stamp counter.
+func rdtsc() uint64

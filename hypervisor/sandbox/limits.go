@@ -1,0 +1,37 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// openFiles bounds the file descriptors of the process: clients of the control socket take one each.
+const openFiles = 4096
+
+// limits bounds what the process may take of the host. Not the size of files: disk images and shared guest memory have any. Not the number of
+// processes: that limit counts all of the user's, and the filter lets none be made.
+var limits = []struct {
+	name     string
+	resource int
+	max      uint64
+}{
+	{"core", unix.RLIMIT_CORE, 0}, // a core file would hold the guest's memory
+	{"nofile", unix.RLIMIT_NOFILE, openFiles},
+	{"msgqueue", unix.RLIMIT_MSGQUEUE, 0},
+}
+
+// setLimits lowers the limits; those that are lower already stay.
+func setLimits() error {
+	for _, l := range limits {
+		var have unix.Rlimit
+		if err := unix.Prlimit(0, l.resource, nil, &have); err != nil {
+			return fmt.Errorf("resource limit %s: %w", l.name, err)
+		}
+		want := unix.Rlimit{Cur: min(have.Max, l.max), Max: min(have.Max, l.max)}
+		if err := unix.Prlimit(0, l.resource, &want, nil); err != nil {
+			return fmt.Errorf("resource limit %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
