@@ -79,11 +79,11 @@ cmdline = "console=hvc0 quiet PARAMS"
 // bootReady says that the guests of an amd64 host are there, or have to be.
 func bootReady(kinds ...Kind) func(boot) bool {
 	mine := is(kinds...)
-	return func(b boot) bool { return mine(b) && present(bootKernels(b.spec.Kind)...) }
+	return func(b boot) bool { return mine(b) && haveGuests(bootKernels(b.spec.Kind)...) }
 }
 
-// present says that guest files are there, or have to be.
-func present(names ...string) bool {
+// haveGuests says that guest files are there, or have to be.
+func haveGuests(names ...string) bool {
 	if os.Getenv(require) == "1" {
 		return true
 	}

@@ -16,6 +16,7 @@ const (
 	bochsX    = "/usr/lib/*/bochs/plugins/libbx_x_gui.so"
 	bochsBIOS = "/usr/share/bochs/BIOS-bochs-latest"
 	bochsVGA  = "/usr/share/bochs/VGABIOS-lgpl-latest"
+	bochsLog  = "bochs.log" // in the folder of the run
 	grubPC    = "/usr/lib/grub/i386-pc/moddep.lst"
 )
 
@@ -36,7 +37,7 @@ boot: cdrom
 com1: enabled=1, mode=file, dev=console
 com2: enabled=1, mode=file, dev=stream
 mouse: enabled=0
-log: bochs.log
+log: ` + bochsLog + `
 panic: action=fatal
 error: action=report
 info: action=ignore

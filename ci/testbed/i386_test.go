@@ -65,7 +65,9 @@ cmdline = "console=hvc0 quiet cryptomgr.notests"
 `
 )
 
-func kernel32Ready(b boot) bool { return b.spec.Kind == VTX && present(kernel32, kernels.BusyboxI386) }
+func kernel32Ready(b boot) bool {
+	return b.spec.Kind == VTX && haveGuests(kernel32, kernels.BusyboxI386)
+}
 
 func kernel32Files(t *testing.T, b boot) map[string]string {
 	f, err := kernels.Open()

@@ -26,7 +26,7 @@ func packages(k Kind) [][2]string {
 	case VHE:
 		return [][2]string{{"qemu-system-arm", "qemu-system-aarch64"}}
 	case VTX:
-		return [][2]string{{"bochs", "bochs-bin"}, {"bochs-x", bochsX}, {"bochsbios", bochsBIOS}, {"xvfb", "Xvfb"},
+		return [][2]string{{"bochs", "bochs-bin"}, {"bochs-x", bochsX}, {"bochsbios", bochsBIOS}, {"vgabios", bochsVGA}, {"xvfb", "Xvfb"},
 			{"grub-common", "grub-mkrescue"}, {"grub-pc-bin", grubPC}, {"xorriso", "xorriso"}, {"mtools", "mformat"}}
 	}
 	return nil
@@ -39,13 +39,19 @@ func missing(k Kind) (out []string) {
 		found := err == nil
 		if filepath.IsAbs(p[1]) {
 			files, _ := filepath.Glob(p[1])
-			found = len(files) > 0
+			found = len(files) > 0 && present(files[0])
 		}
 		if !found {
 			out = append(out, p[0])
 		}
 	}
 	return out
+}
+
+// present says that a file is there, also where a name leads to it by a link into another package.
+func present(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // hostModules are the modules that a host kernel needs; arm64 kernels have KVM built in.

@@ -40,8 +40,8 @@ func (s Spec) params() string {
 	return p
 }
 
-// qemu gives the command line for SVM and VHE.
-func (s Spec) qemu(i image) []string {
+// qemu gives the command line for SVM and VHE; x86 is the program for SVM.
+func (s Spec) qemu(x86 string, i image) []string {
 	accel := "tcg"
 	if s.ICount {
 		accel += ",thread=single"
@@ -51,7 +51,7 @@ func (s Spec) qemu(i image) []string {
 	case VHE:
 		c = []string{"qemu-system-aarch64", "-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,pauth-impdef=on"}
 	default:
-		c = []string{"qemu-system-x86_64", "-machine", "pc", "-cpu", "max,svm=on,npt=on"}
+		c = []string{x86, "-machine", "pc", "-cpu", "max,svm=on,npt=on"}
 	}
 	c = append(c, "-accel", accel, "-smp", strconv.Itoa(s.CPUs), "-m", strconv.Itoa(s.MemMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -71,14 +71,14 @@ func (s Spec) qemu(i image) []string {
 }
 
 // bind gives what the emulator is bound to: with SVM, one processor of this machine for all its threads. QEMU 7.2 handles interrupts wrongly
-// around VMRUN, and it shows the less, the fewer of its threads run at once:
+// around VMRUN:
 //
 //   - It changes the pending interrupts of a processor without its lock, while the thread of the timers changes them, too: the host loses its
-//     timer interrupt, and waits for ever.
+//     timer interrupt, and waits for ever. Each change is one instruction, so that threads of one processor cannot meet in it.
 //   - When VMRUN injects an interrupt, its vector stays noted as an exception that is not delivered yet (exception_index, helper_vmrun). If another
 //     thread asks the processor to stop before it next leaves the guest, the guest gets the interrupt a second time, wherever it is, also
-//     with its interrupts off: it deadlocks on its own spinlock. Counted instructions (ICount) make that the rule, since the processor
-//     stops at every timer: a guest with several processors does not boot with them.
+//     with its interrupts off: it deadlocks on its own spinlock. With counted instructions that is at every timer. The copy of QEMU that mended
+//     makes does not do that; one of an unknown build does, the less, the fewer of its threads run at once.
 func (s Spec) bind() func() (undo func()) {
 	if s.Kind == SVM && !s.ICount {
 		return oneProcessor

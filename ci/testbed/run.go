@@ -24,10 +24,13 @@ var (
 	ErrDied  = errors.New("the emulator ended before the jobs had")
 	// ErrStalled: an emulated host with SVM fell silent. See bind for what QEMU 7.2 does to interrupts. The caller may run it again.
 	ErrStalled = errors.New("nothing was heard of the emulated host")
+	errSilent  = errors.New("the host kernel does not begin to boot")
 )
 
-// silence is how long a host with SVM may say nothing.
-const silence = 150 * time.Second
+const (
+	silence = 150 * time.Second // how long a host with SVM may say nothing
+	begins  = 5 * time.Minute   // how long any host may say nothing at first: Bochs shows what is wrong to its display, and waits for an answer
+)
 
 // Run boots an emulated host, runs the jobs there and brings back what came of them. It gets what the testbed needs first, as Prepare does. The console
 // and all else goes to log as it comes. Every error names the file with the whole log, if there is one yet.
@@ -177,7 +180,13 @@ func (r *run) emulator(ctx context.Context, i image) (*emulator, error) {
 	}
 	defer out.Close() // processes have it
 	if r.spec.Kind != VTX {
-		argv := r.spec.qemu(i)
+		x86, err := "", error(nil)
+		if r.spec.Kind == SVM {
+			if x86, err = mended(io.MultiWriter(r.file, r.log)); err != nil {
+				return nil, err
+			}
+		}
+		argv := r.spec.qemu(x86, i)
 		fmt.Fprintf(r.file, "%s\n", strings.Join(argv, " "))
 		return startOn(r.spec.bind(), argv, r.dir, out, nil)
 	}
@@ -198,10 +207,14 @@ func (r *run) emulator(ctx context.Context, i image) (*emulator, error) {
 	return e, nil
 }
 
-// lastWords gives the end of what the emulator printed.
+// lastWords gives the end of what the emulator printed, and of what it logged.
 func (r *run) lastWords() string {
-	b, _ := os.ReadFile(filepath.Join(r.dir, "emulator"))
-	return strings.TrimSpace(string(b[max(0, len(b)-500):]))
+	var all []byte
+	for _, name := range []string{"emulator", bochsLog} {
+		b, _ := os.ReadFile(filepath.Join(r.dir, name))
+		all = append(all, b[max(0, len(b)-500):]...)
+	}
+	return strings.TrimSpace(string(all))
 }
 
 // image makes the files that the emulator boots.
@@ -266,6 +279,8 @@ func (r *run) watch(ctx context.Context, e *emulator) error {
 			heard, bytesHeard = time.Now(), n
 		} else if r.spec.Kind == SVM && !r.spec.ICount && time.Since(heard) > silence {
 			return fmt.Errorf("%w for %v", ErrStalled, silence)
+		} else if bytesHeard == 0 && time.Since(heard) > begins {
+			return fmt.Errorf("%w in %v: %s", errSilent, begins, r.lastWords())
 		}
 		text := r.console.Bytes()
 		if i := bytes.LastIndexByte(text, '\n') + 1; i > seen {

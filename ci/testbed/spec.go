@@ -52,7 +52,7 @@ type Spec struct {
 	Files map[string]string
 	// Jobs run one after the other in one boot, each after the last has ended, whatever its status.
 	Jobs []Job
-	// Timeout bounds the whole run, by default 20 minutes and for VTX an hour.
+	// Timeout bounds the whole run, by default 20 minutes and for VTX 40.
 	Timeout time.Duration
 	// Output gets what the jobs print, as they print it. By default that goes to the log with the rest.
 	Output io.Writer
@@ -147,7 +147,7 @@ func (s Spec) fill() (Spec, error) {
 		s.MemMiB = map[Kind]int{SVM: 1024, VHE: 1024, VTX: 512}[s.Kind]
 	}
 	if s.Timeout == 0 {
-		s.Timeout = map[Kind]time.Duration{SVM: 20 * time.Minute, VHE: 20 * time.Minute, VTX: time.Hour}[s.Kind]
+		s.Timeout = map[Kind]time.Duration{SVM: 20 * time.Minute, VHE: 20 * time.Minute, VTX: 40 * time.Minute}[s.Kind]
 	}
 	return s, s.check(known)
 }

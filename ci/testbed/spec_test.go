@@ -95,7 +95,7 @@ func TestQEMU(t *testing.T) {
 		{Spec{Kind: VHE, EmulatorArgs: []string{"-d", "int"}}, []string{"qemu-system-aarch64", "virt,virtualization=on,gic-version=3", "max,pauth-impdef=on", "pci-serial,chardev=stream -d int"}},
 	}
 	for _, tt := range tests {
-		got := strings.Join(tt.spec.qemu(i), " ")
+		got := strings.Join(tt.spec.qemu("qemu-system-x86_64", i), " ")
 		for _, w := range append(tt.want, "-kernel /k -initrd /i -append a b ", "path=/c ") {
 			if !strings.Contains(got, w) {
 				t.Errorf("no %q in %s", w, got)
