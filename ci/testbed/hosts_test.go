@@ -75,8 +75,8 @@ func jobs() []job {
 		{
 			// The programs run on this host; the guest is on the software CPU.
 			name: "xl", files: programs,
-			script: "xl create hello.cfg && xl list && xl shutdown -w hello && xl list | grep -c hello; :",
-			want:   `(?s)hello +1 +64 +1.*reason code 0\n0\n$`,
+			script: "xl create hello.cfg && xl list && xl shutdown -ww hello && xl list | grep -c hello; :",
+			want:   `(?s)hello +1 +64 +1.*Domain 1 has been destroyed\n0\n$`,
 		},
 		{
 			name: "engine-kvm", on: is(VHE), files: tests("/bin/kvm-test", "../../hypervisor/engine/kvm"), script: "exec kvm-test -test.v -test.timeout 120s",
