@@ -79,6 +79,7 @@ func Main(args []string, version string, build Build, facts Host) int {
 
 // run starts the domain and stays until it is gone. The error is one of the start.
 func run(req Request, p *parent, build Build) error {
+	calm()
 	req.Config.Complete()
 	if err := req.Config.Validate(); err != nil {
 		return err
