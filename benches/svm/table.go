@@ -69,6 +69,24 @@ func (fs Figures) Table(w io.Writer, hosts []string) error {
 	return errors.Join(append(errs, t.write(w))...)
 }
 
+// DeviceTable prints what was measured of devices.
+func (fs Figures) DeviceTable(w io.Writer, hosts []string) error {
+	var cs []column
+	for _, h := range hosts {
+		cs = append(cs, column{h, "gozen", "gozen"}, column{h, "qemu", "microvm"})
+	}
+	t := fs.table("disk and network of a guest with kernel 6.1, ns", cs)
+	for _, o := range DeviceOps() {
+		t.figure(row{o.Name, "op/" + o.Name, ""})
+	}
+	err := t.write(w)
+	t = fs.table("exits of KVM for each", cs)
+	for _, o := range DeviceOps() {
+		t.figure(row{o.Name, "exits/" + o.Name, ""})
+	}
+	return errors.Join(err, t.write(w))
+}
+
 // Sides that run the guest program, and whose kernel is which on each host.
 func opColumns(host string) []column {
 	if host == Host61 {

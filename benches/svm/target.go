@@ -63,6 +63,23 @@ func ModeTargets() []Target {
 		ratio("hvm-boot", Host61, "gozen-hvm/boot-ms", "qemu-pc/boot-ms", 1, "times QEMU's"))
 }
 
+// DeviceOps are what the program for devices measures, and what each of its figures is about.
+func DeviceOps() []Operation {
+	return []Operation{{"read_4k", 1}, {"write_4k", 1}, {"read_4k_x32", 1}, {"write_4k_x32", 1}, {"read_mib", 1}, {"write_mib", 1}, {"tcp_send_mib", 1}, {"tcp_receive_mib", 1}, {"tcp_ping", 0}}
+}
+
+// DeviceTargets lists what bench-svm -devices holds gozen to: no operation takes longer than with QEMU's microvm and virtio.
+func DeviceTargets() []Target {
+	var ts []Target
+	for _, o := range DeviceOps() {
+		if o.Limit > 0 {
+			ts = append(ts, ratio(o.Name, Host61, "gozen/op/"+o.Name, "qemu/op/"+o.Name, o.Limit, "times QEMU's time"))
+		}
+	}
+	return append(ts, plain("exits-read-x32", Host61, "gozen/exits/read_4k_x32", 0.2, "exits an operation"),
+		plain("exits-write-x32", Host61, "gozen/exits/write_4k_x32", 0.2, "exits an operation"))
+}
+
 const bareUnit = "times the bare kernel's"
 
 // ClockOp is the operation that reads the clock. Its limit depends on the guest.

@@ -54,6 +54,7 @@ var ranks = map[string]int{
 	"hypervisor/hypercall":     5,
 	"hypervisor/backend":       5,
 	"hypervisor/backend/block": 6,
+	"hypervisor/backend/net":   6,
 	"hypervisor/vcpu":          6,
 	"hypervisor/snapshot":      6,
 	"hypervisor/build":         7,

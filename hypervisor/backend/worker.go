@@ -12,6 +12,10 @@ type Worker struct {
 	done chan struct{}
 	once sync.Once
 
+	// running is held while step, or what stands in for it, runs.
+	running sync.Mutex
+	ended   bool
+
 	// manual: no goroutine; Poll runs step in the caller's, so that a deterministic run has no second thread.
 	manual bool
 	due    atomic.Bool
@@ -32,9 +36,9 @@ func StartWorker(step, wake func()) *Worker {
 		for {
 			select {
 			case <-w.kick:
-				step()
+				w.run(step)
 			case <-w.stop:
-				step()
+				w.run(step)
 				return
 			}
 		}
@@ -55,7 +59,26 @@ func (w *Worker) Kick() {
 	}
 }
 
-// Stop ends the goroutine and waits for it.
+func (w *Worker) run(f func()) {
+	w.running.Lock()
+	defer w.running.Unlock()
+	f()
+}
+
+// Try runs f here and now, in place of a look at the ring, unless one is under way, or the worker works without a goroutine, or was stopped.
+func (w *Worker) Try(f func()) bool {
+	if w.manual || !w.running.TryLock() {
+		return false
+	}
+	defer w.running.Unlock()
+	if w.ended {
+		return false
+	}
+	f()
+	return true
+}
+
+// Stop ends the goroutine and waits for it, and for what Try runs.
 func (w *Worker) Stop() {
 	if w.manual {
 		w.once.Do(w.step)
@@ -63,6 +86,7 @@ func (w *Worker) Stop() {
 	}
 	w.once.Do(func() { close(w.stop) })
 	<-w.done
+	w.run(func() { w.ended = true })
 }
 
 // Poll does, in manual mode, the look that was asked for. One goroutine calls it.

@@ -15,8 +15,10 @@ const SectorSize = 512
 // Raw is an image that holds the sectors one after the other. The rest of a file's last, partial sector reads as zeros.
 type Raw struct {
 	f        *os.File
+	fd       int
 	size     int64
 	readOnly bool
+	inMemory bool // a file of a file system that is nowhere else: nothing is waited for
 }
 
 // NewRaw makes an image of an open file, which belongs to it from then on, also on an error. Nobody else may write to the file meanwhile: it is
@@ -56,7 +58,14 @@ func newRaw(f *os.File, readOnly bool) (*Raw, error) {
 	} else if err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK) {
 		return nil, fmt.Errorf("lock it: %w", err)
 	}
-	return &Raw{f: f, size: (size + SectorSize - 1) &^ (SectorSize - 1), readOnly: readOnly}, nil
+	return &Raw{f: f, fd: int(f.Fd()), size: (size + SectorSize - 1) &^ (SectorSize - 1), readOnly: readOnly, inMemory: st.Mode().IsRegular() && inMemory(f)}, nil
+}
+
+// inMemory says that a file lies in memory only. Such file systems do not know RWF_NOWAIT.
+func inMemory(f *os.File) bool {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(int(f.Fd()), &st)
+	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
 }
 
 // Size is in bytes, a multiple of SectorSize.
@@ -93,19 +102,13 @@ func (r *Raw) WriteAt(p []byte, off int64) (int, error) {
 
 // ReadVec reads sectors into the slices in turn.
 func (r *Raw) ReadVec(p [][]byte, off int64) error {
-	_, err := r.vec(p, off, func(p [][]byte, off int64) (int, error) { return unix.Preadv(int(r.f.Fd()), p, off) })
+	_, err := r.vec(unix.SYS_PREADV2, p, off, 0)
 	return err
 }
 
 // ReadNow is ReadVec for sectors that the page cache has; false where it has not.
 func (r *Raw) ReadNow(p [][]byte, off int64) (bool, error) {
-	_, err := r.vec(p, off, func(p [][]byte, off int64) (int, error) {
-		return unix.Preadv2(int(r.f.Fd()), p, off, unix.RWF_NOWAIT)
-	})
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EOPNOTSUPP) {
-		return false, nil
-	}
-	return err == nil, err
+	return r.now(unix.SYS_PREADV2, p, off)
 }
 
 // WriteVec writes the slices in turn. They are on stable storage after Sync.
@@ -113,15 +116,36 @@ func (r *Raw) WriteVec(p [][]byte, off int64) error {
 	if r.readOnly {
 		return os.ErrPermission
 	}
-	short, err := r.vec(p, off, func(p [][]byte, off int64) (int, error) { return unix.Pwritev(int(r.f.Fd()), p, off) })
+	short, err := r.vec(unix.SYS_PWRITEV2, p, off, 0)
 	if short {
 		return io.ErrShortWrite
 	}
 	return err
 }
 
+// WriteNow is WriteVec where the page cache has room and nothing is to be waited for; false where it is not so. Some of it may have been written then.
+func (r *Raw) WriteNow(p [][]byte, off int64) (bool, error) {
+	if r.readOnly {
+		return false, os.ErrPermission
+	}
+	return r.now(unix.SYS_PWRITEV2, p, off)
+}
+
+// now is vec, without a wait.
+func (r *Raw) now(call uintptr, p [][]byte, off int64) (bool, error) {
+	flags := uintptr(unix.RWF_NOWAIT)
+	if r.inMemory {
+		flags = 0
+	}
+	short, err := r.vec(call, p, off, flags)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EOPNOTSUPP) || short && call == unix.SYS_PWRITEV2 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // vec goes on until all is done. What lies behind the end of the file is zero; short reports that there was such.
-func (r *Raw) vec(p [][]byte, off int64, do func([][]byte, int64) (int, error)) (short bool, err error) {
+func (r *Raw) vec(call uintptr, p [][]byte, off int64, flags uintptr) (short bool, err error) {
 	all := 0
 	for _, b := range p {
 		all += len(b)
@@ -130,7 +154,7 @@ func (r *Raw) vec(p [][]byte, off int64, do func([][]byte, int64) (int, error)) 
 		return false, errBeyond
 	}
 	for all > 0 {
-		n, err := do(p[:min(len(p), maxVec)], off)
+		n, err := transfer(call, r.fd, p, off, flags)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -40,9 +40,21 @@ func (s *Slots) Len() int { return int(s.n) }
 // InFlight gives the number of requests that were taken and have no response yet.
 func (s *Slots) InFlight() int { return int(s.taken - s.put) }
 
+// Waiting gives the number of requests that can be taken, as far as the guest is to be believed.
+func (s *Slots) Waiting() int { return int(s.pages[0].Load32(xen.RingReqProd) - s.taken) }
+
 // Take copies the next request to p, as much as fits; false: there is none. The guest may go on changing the ring: what was copied is
 // what counts.
 func (s *Slots) Take(p []byte) (bool, error) {
+	ok, err := s.Peek(p)
+	if ok && err == nil {
+		s.taken++
+	}
+	return ok, err
+}
+
+// Peek is Take, but the request stays, and may be another when it is taken.
+func (s *Slots) Peek(p []byte) (bool, error) {
 	prod := s.pages[0].Load32(xen.RingReqProd)
 	if prod == s.taken {
 		return false, nil
@@ -52,7 +64,6 @@ func (s *Slots) Take(p []byte) (bool, error) {
 		return false, fmt.Errorf("%w: %d requests in a ring of %d", ErrCorrupt, waiting, s.n)
 	}
 	s.copy(s.taken, p[:min(uint32(len(p)), s.entry)], false)
-	s.taken++
 	return true, nil
 }
 

@@ -32,11 +32,11 @@ Flags:
 `
 
 type options struct {
-	hosts []string
-	only  string
-	json  string
-	log   bool
-	modes bool
+	hosts          []string
+	only           string
+	json           string
+	log            bool
+	modes, devices bool
 }
 
 func main() {
@@ -47,8 +47,9 @@ func main() {
 	flag.StringVar(&o.json, "json", "", "write the figures to this file")
 	flag.BoolVar(&o.log, "v", false, "show the consoles of the emulated hosts")
 	flag.BoolVar(&o.modes, "modes", false, "measure PV, PVH and HVM guests on the host with kernel 6.1 instead, with the targets of modes")
+	flag.BoolVar(&o.devices, "devices", false, "measure disk and network of guests on the host with kernel 6.1 instead, with the targets of devices")
 	flag.Parse()
-	if o.modes {
+	if o.modes || o.devices {
 		*host = svm.Host61
 	}
 	o.hosts = svm.Hosts()
@@ -86,17 +87,23 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err == nil && o.modes {
 		err = p.pc()
 	}
+	if err == nil && o.devices {
+		err = p.devices(ctx, dir)
+	}
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errNothing, err)
 	}
 	figures := svm.Figures{}
 	var errs []error
-	if !o.modes && slices.Contains(o.hosts, svm.Host61) && strings.Contains("boot-bare", o.only) {
+	if !o.modes && !o.devices && slices.Contains(o.hosts, svm.Host61) && strings.Contains("boot-bare", o.only) {
 		errs = append(errs, p.floor(ctx, dir, figures))
 	}
 	boots, targets := p.boots(o.hosts), svm.Targets()
 	if o.modes {
 		boots, targets = p.modeBoots(), svm.ModeTargets()
+	}
+	if o.devices {
+		boots, targets = p.deviceBoots(), svm.DeviceTargets()
 	}
 	for _, b := range boots {
 		if ctx.Err() == nil {
@@ -106,7 +113,11 @@ func run(ctx context.Context, o options) (bool, error) {
 	if len(figures) == 0 {
 		return false, errors.Join(append(errs, errNothing)...)
 	}
-	errs = append(errs, figures.Table(os.Stdout, o.hosts), writeJSON(o.json, figures))
+	table := figures.Table
+	if o.devices {
+		table = figures.DeviceTable
+	}
+	errs = append(errs, table(os.Stdout, o.hosts), writeJSON(o.json, figures))
 	fmt.Println()
 	all := true
 	for _, t := range targets {

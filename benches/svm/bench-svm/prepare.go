@@ -83,18 +83,11 @@ func (p *plan) programs(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, inside := range []string{portExitC, opsC, floorC} {
-		to := filepath.Join(dir, filepath.Base(inside))
-		p.files[inside] = to
-		text, err := sources.ReadFile("c/" + filepath.Base(inside) + ".c")
+		to, err := compile(ctx, dir, inside)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(to+".c", text, 0o600); err != nil {
-			return err
-		}
-		if out, err := exec.CommandContext(ctx, "gcc", "-O2", "-static", "-o", to, to+".c").CombinedOutput(); err != nil {
-			return fmt.Errorf("gcc %s.c: %w\n%s", filepath.Base(to), err, out)
-		}
+		p.files[inside] = to
 	}
 	return nil
 }

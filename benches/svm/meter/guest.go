@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -24,16 +25,17 @@ const patience = 30 * time.Second
 
 // A guest is one that was started.
 type guest struct {
-	pid  int
-	dir  string                                     // gozen's run folder, or ""
-	wait func(text string) (said string, err error) // returns what the guest has said once text is in it
+	pid int
+	dir string // gozen's run folder, or ""
+	// wait returns what the guest has said once text is in it. It gives each line to line, if not nil, as it comes.
+	wait func(text string, line func(string)) (said string, err error)
 	stop func()
 	said func() string
 }
 
 // greeted returns when the guest's init has spoken.
 func (g *guest) greeted() error {
-	_, err := g.wait(linux.Greeting)
+	_, err := g.wait(linux.Greeting, nil)
 	return err
 }
 
@@ -50,7 +52,7 @@ func typeOf(name string) config.Type {
 }
 
 // startGozen starts a domain process as xl does.
-func startGozen(name, kernel, initrd string, mode config.TSCMode) (*guest, error) {
+func startGozen(name, kernel, initrd string, mode config.TSCMode, more ...func(*config.Domain)) (*guest, error) {
 	program, err := process.FindBinary()
 	if err != nil {
 		return nil, err
@@ -61,6 +63,9 @@ func startGozen(name, kernel, initrd string, mode config.TSCMode) (*guest, error
 	}
 	cfg := config.Domain{Name: "bench", Type: typeOf(name), Kernel: kernel, Ramdisk: initrd, Cmdline: "console=hvc0 quiet", MemoryMiB: 512,
 		VCPUs: 1, Engine: config.EngineKVM, OnPoweroff: config.Preserve, TSCMode: mode}
+	for _, f := range more {
+		f(&cfg)
+	}
 	cfg.Complete()
 	st, err := process.Launch(program, process.Request{Config: cfg, Root: root, Began: time.Now()},
 		func(s string) { fmt.Fprintln(os.Stderr, s) })
@@ -70,7 +75,7 @@ func startGozen(name, kernel, initrd string, mode config.TSCMode) (*guest, error
 	log := filepath.Join(st.Dir, control.ConsoleLogName)
 	said := func() string { b, _ := os.ReadFile(log); return string(b) }
 	return &guest{pid: st.PID, dir: st.Dir, said: said, stop: func() { end(st.PID); _ = os.RemoveAll(root) },
-		wait: func(text string) (string, error) { return follow(log, text) }}, nil
+		wait: func(text string, line func(string)) (string, error) { return follow(log, text, line) }}, nil
 }
 
 // end ends a domain process, in any case.
@@ -87,7 +92,7 @@ func end(pid int) {
 }
 
 // follow waits until a text stands in a file that grows.
-func follow(path, text string) (string, error) {
+func follow(path, text string, line func(string)) (string, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		return "", err
@@ -98,10 +103,17 @@ func follow(path, text string) (string, error) {
 	}
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	var events [4096]byte
+	seen := 0
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
+		}
+		for n := bytes.IndexByte(b[seen:], '\n'); n >= 0; n = bytes.IndexByte(b[seen:], '\n') {
+			if line != nil {
+				line(string(b[seen : seen+n]))
+			}
+			seen += n + 1
 		}
 		if strings.Contains(string(b), text) {
 			return string(b), nil
@@ -141,10 +153,13 @@ func startOther(command []string) (*guest, error) {
 			lines <- l
 		}
 	}()
-	wait := func(want string) (string, error) {
+	wait := func(want string, line func(string)) (string, error) {
 		for late := time.After(patience); ; {
 			select {
 			case l, ok := <-lines:
+				if line != nil {
+					line(l)
+				}
 				if strings.Contains(l, want) {
 					return said(), nil
 				}

@@ -12,13 +12,14 @@ import (
 const usage = `usage:
   meter boot NAME KERNEL INITRD [COMMAND...]   boot a guest; COMMAND is another VMM, which prints the guest's console
   meter guest NAME MODE KERNEL INITRD          run the operations in a guest of gozen; MODE is default or native (tsc_mode)
+  meter io NAME KERNEL INITRD IMAGE [COMMAND...]  measure disk and network from inside a guest; COMMAND is another VMM
   meter bare NAME PROGRAM                      run the operations here
   meter port-exit PROGRAM                      time a port exit in Go, and in the C program
   meter pause                                  time the collector's pauses while a guest spins
 `
 
 func main() {
-	jobs := map[string]func([]string) error{"boot": boot, "guest": guestOps, "bare": bareOps, "port-exit": portExit, "pause": pause}
+	jobs := map[string]func([]string) error{"boot": boot, "guest": guestOps, "io": guestIO, "bare": bareOps, "port-exit": portExit, "pause": pause}
 	if len(os.Args) < 2 || jobs[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

@@ -22,7 +22,7 @@ func guestOps(args []string) error {
 	mode := map[string]config.TSCMode{"default": config.TSCDefault, "native": config.TSCNative}[args[1]]
 	start := func() (*guest, error) { return startGozen(args[0], args[2], args[3], mode) }
 	return with(args[0], start, func(g *guest) error {
-		text, err := g.wait(opsEnd)
+		text, err := g.wait(opsEnd, nil)
 		if err != nil {
 			return err
 		}

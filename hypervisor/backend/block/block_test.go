@@ -57,6 +57,13 @@ func (m *medium) ReadNow(p [][]byte, off int64) (bool, error) {
 	return true, m.ReadVec(p, off)
 }
 
+func (m *medium) WriteNow(p [][]byte, off int64) (bool, error) {
+	if m.notReady {
+		return false, nil
+	}
+	return true, m.WriteVec(p, off)
+}
+
 func (m *medium) WriteVec(p [][]byte, off int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -33,10 +33,12 @@ type Image interface {
 	Sync() error
 }
 
-// Prompt is an Image that can tell whether a read need not wait.
+// Prompt is an Image that can tell whether a read or a write need not wait.
 type Prompt interface {
 	// ReadNow is ReadVec if the bytes are at hand; false if they are not, and then the slices may have been written to.
 	ReadNow(p [][]byte, off int64) (bool, error)
+	// WriteNow is WriteVec if nothing has to be waited for; false if so, and then some may have been written.
+	WriteNow(p [][]byte, off int64) (bool, error)
 }
 
 // Discarder is an Image that can forget sectors, which then read as anything.

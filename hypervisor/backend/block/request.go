@@ -188,6 +188,31 @@ func (q *queue) read(r *request) {
 	q.apart(r, func() error { return i.ReadVec(r.iov, r.off) })
 }
 
+// now does a read or write that need not wait; if it has to, somebody else does it.
+func (q *queue) now(r *request) {
+	if r.do == xen.BLKIF_OP_READ {
+		q.read(r)
+		return
+	}
+	done, err := q.d.cfg.Image.(Prompt).WriteNow(r.iov, r.off)
+	if done || err != nil {
+		q.finish(r, status(err))
+		return
+	}
+	q.mu.Lock()
+	q.waits = true
+	q.mu.Unlock()
+	q.apart(r, func() error { return q.move(r) })
+}
+
+// move reads or writes.
+func (q *queue) move(r *request) error {
+	if r.do == xen.BLKIF_OP_READ {
+		return q.d.cfg.Image.ReadVec(r.iov, r.off)
+	}
+	return q.d.cfg.Image.WriteVec(r.iov, r.off)
+}
+
 func (q *queue) barrier(r *request) error {
 	i := q.d.cfg.Image
 	if err := i.Sync(); err != nil {

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"gozen/benches/boot"
+	"gozen/benches/guest/initramfs"
+	"gozen/benches/svm"
+	"gozen/ci/kernels"
+	"gozen/ci/testbed"
+)
+
+// Paths inside, for devices.
+const (
+	ioC      = "/bin/io"
+	ioDisk   = "/guest/io"     // initial RAM disk
+	diskFile = "/tmp/disk.img" // in the host's memory
+)
+
+// frontends are the modules of the guest's kernel for the devices of gozen and of QEMU.
+var frontends = []string{"xen-blkfront", "xen-netfront", "virtio_mmio", "virtio_blk", "virtio_net"}
+
+// runIO loads what fits the machine, waits for the disk, and runs the program.
+const runIO = `#!/bin/sh
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+while read m; do insmod /modules/$m 2>/dev/null; done < /modules/order
+disk=
+while [ -z "$disk" ]; do
+	for d in /dev/xvda /dev/vda; do [ -b $d ] && disk=$d; done
+	sleep 0.01
+done
+echo none > /sys/block/${disk#/dev/}/queue/scheduler
+/bin/io $disk none 0
+while :; do sleep 1000; done
+`
+
+// devices makes what only the measurement of devices needs.
+func (p *plan) devices(ctx context.Context, dir string) error {
+	if err := haveCompiler(ctx); err != nil {
+		return err
+	}
+	program, err := compile(ctx, dir, ioC)
+	if err != nil {
+		return err
+	}
+	modules, err := kernels.FetchModules(os.Stderr, cloud(svm.Host61), frontends...)
+	if err != nil {
+		return err
+	}
+	f, err := kernels.Open()
+	if err != nil {
+		return err
+	}
+	box, err := f.Find(kernels.Busybox)
+	if err != nil {
+		return err
+	}
+	var a initramfs.Archive
+	a.File("/init", 0o755, []byte(runIO))
+	a.HostFile(ioC, 0o755, program)
+	a.HostFile("/bin/busybox", 0o755, box)
+	for _, applet := range []string{"sh", "mount", "sleep", "insmod"} {
+		a.Symlink("/bin/"+applet, "busybox")
+	}
+	for _, d := range []string{"/proc", "/sys", "/dev", "/modules"} {
+		a.Dir(d, 0o755)
+	}
+	a.Device("/dev/console", 0o600, 5, 1)
+	order := ""
+	for _, m := range modules {
+		a.HostFile("/modules/"+filepath.Base(m), 0o644, m)
+		order += filepath.Base(m) + "\n"
+	}
+	a.File("/modules/order", 0o644, []byte(order))
+	disk, err := a.Bytes()
+	if err != nil {
+		return err
+	}
+	p.files[ioDisk] = filepath.Join(dir, "guest-io")
+	return os.WriteFile(p.files[ioDisk], disk, 0o600)
+}
+
+// compile builds one of the C programs.
+func compile(ctx context.Context, dir, inside string) (string, error) {
+	to := filepath.Join(dir, filepath.Base(inside))
+	text, err := sources.ReadFile("c/" + filepath.Base(inside) + ".c")
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(to+".c", text, 0o600); err != nil {
+		return "", err
+	}
+	if out, err := exec.CommandContext(ctx, "gcc", "-O2", "-static", "-o", to, to+".c").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("gcc %s.c: %w\n%s", filepath.Base(to), err, out)
+	}
+	return to, nil
+}
+
+// deviceBoots lists what is to be run for the targets of devices.
+func (p *plan) deviceBoots() []bootSpec {
+	const fill = "dd if=/dev/urandom of=" + diskFile + " bs=1M count=64 2>/dev/null; exec meter "
+	jobs := []testbed.Job{
+		{Name: "io-gozen", Script: fill + "io gozen " + vmlinux + " " + ioDisk + " " + diskFile},
+		{Name: "io-qemu", Script: fill + "io qemu " + vmlinux + " " + ioDisk + " " + diskFile + " /usr/bin/" + qemuMicrovm +
+			" -M microvm,rtc=on -accel kvm -cpu host -smp 1 -m " + fmt.Sprint(boot.MemoryMiB) + " -nodefaults -no-user-config -display none -no-reboot -serial stdio" +
+			" -kernel " + vmlinux + " -initrd " + ioDisk + " -append 'console=ttyS0 quiet'" +
+			" -drive id=d,if=none,format=raw,file=" + diskFile + " -device virtio-blk-device,drive=d"},
+	}
+	return []bootSpec{{svm.Host61, "host with kernel " + svm.Host61, hostMiB, p.files, jobs}}
+}
