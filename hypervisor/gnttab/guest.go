@@ -23,15 +23,18 @@ func (t *Table) MapGuest(ref Ref, flags uint32, at guestmem.GFN) (Handle, xen.Gr
 		return 0, xen.GNTST_no_space
 	}
 	a, s := t.pin(ref, t.cfg.Dom, !ro, true)
-	if s == xen.GNTST_okay && t.cfg.Memory.Map(at, a.page) != nil {
-		t.unpin(ref, !ro)
-		s = xen.GNTST_general_error
+	var page guestmem.Page
+	if s == xen.GNTST_okay {
+		if page = a.page; t.cfg.Memory.Map(at, &page) != nil {
+			t.unpin(ref, !ro)
+			s = xen.GNTST_general_error
+		}
 	}
 	if s != xen.GNTST_okay {
 		t.spare = append(t.spare, h)
 		return 0, s
 	}
-	t.maps[h] = mapping{used: true, readonly: ro, ref: ref, at: at, page: a.page}
+	t.maps[h] = mapping{used: true, readonly: ro, ref: ref, at: at, page: &page}
 	return h, xen.GNTST_okay
 }
 
@@ -108,7 +111,8 @@ func (t *Table) claim(e CopyEnd, n uint16, write bool) (*guestmem.Page, guestmem
 			t.unpin(e.Ref, write)
 			return nil, 0, xen.GNTST_general_error
 		}
-		return a.page, a.gfn, s
+		page := a.page
+		return &page, a.gfn, s
 	}
 	p, err := t.cfg.Memory.PageAt(e.GFN)
 	if err != nil {

@@ -19,13 +19,41 @@ func (t *Table) Map(ref Ref, write bool) (*guestmem.Page, error) {
 	if s != xen.GNTST_okay {
 		return nil, fmt.Errorf("map grant %d of d%d: %w", ref, t.cfg.Dom, s)
 	}
-	return a.page, nil
+	page := a.page
+	return &page, nil
+}
+
+// MapAll is Map for several grants: f gets the memory of each in turn. It gives how many it has taken, all or those before the first that failed.
+func (t *Table) MapAll(refs []Ref, write bool, f func(i int, page []byte)) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, ref := range refs {
+		a, s := t.pin(ref, hostDom, write, true)
+		if s != xen.GNTST_okay {
+			return i, fmt.Errorf("map grant %d of d%d: %w", ref, t.cfg.Dom, s)
+		}
+		f(i, a.page.Bytes())
+	}
+	return len(refs), nil
+}
+
+// UnmapAll is Unmap for several grants.
+func (t *Table) UnmapAll(refs []Ref, write bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ref := range refs {
+		_ = t.unmap(ref, write)
+	}
 }
 
 // Unmap gives back what Map took. With write, the page counts as written to: an engine drops code that it decoded there.
 func (t *Table) Unmap(ref Ref, write bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.unmap(ref, write)
+}
+
+func (t *Table) unmap(ref Ref, write bool) error {
 	if uint64(ref) >= uint64(len(t.active)) {
 		return fmt.Errorf("unmap grant %d of d%d: %w", ref, t.cfg.Dom, xen.GNTST_bad_gntref)
 	}
@@ -50,7 +78,7 @@ func (t *Table) Wrote(ref Ref) {
 }
 
 func (t *Table) wrote(a *active) {
-	if samePage(t.cfg.Memory.HostPage(a.gfn), a.page) {
+	if samePage(t.cfg.Memory.HostPage(a.gfn), &a.page) {
 		t.cfg.Memory.Wrote(a.gfn)
 	}
 }
@@ -74,7 +102,7 @@ func (t *Table) hostCopy(ref Ref, off uint32, p []byte, write bool) error {
 			case !a.covers(off, uint32(len(p))):
 				err = fmt.Errorf("copy %d bytes at %d of grant %d of d%d: beyond what is granted: %w", len(p), off, ref, t.cfg.Dom, xen.GNTST_general_error)
 			case write:
-				err = t.write(a.gfn, a.page, off, p)
+				err = t.write(a.gfn, &a.page, off, p)
 			default:
 				copy(p, a.page.Bytes()[off:])
 			}

@@ -28,8 +28,8 @@ func (t *Table) pin(ref Ref, dom xen.DomID, write, mapping bool) (*active, xen.G
 		}
 		if !a.pinned() {
 			g := t.frame(p, off)
-			page, err := t.cfg.Memory.PageAt(g)
-			if err != nil {
+			page, ok := t.cfg.Memory.Look(g)
+			if !ok {
 				t.unmark(ref, inUse)
 				return nil, xen.GNTST_bad_page
 			}
@@ -109,7 +109,7 @@ func (t *Table) unpin(ref Ref, write bool) {
 	clear := uint32(0)
 	if !a.pinned() {
 		clear = xen.GTF_reading
-		a.page = nil
+		a.page = guestmem.Page{}
 	}
 	if write && a.writers == 0 {
 		clear |= xen.GTF_writing

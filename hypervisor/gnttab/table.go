@@ -36,8 +36,8 @@ type active struct {
 	readers, writers uint32
 	dom              xen.DomID // who uses it
 	gfn              guestmem.GFN
-	page             *guestmem.Page
-	start, length    uint32 // the part of the page that is granted
+	page             guestmem.Page // while pinned
+	start, length    uint32        // the part of the page that is granted
 }
 
 func (a *active) pinned() bool { return a.readers+a.writers != 0 }

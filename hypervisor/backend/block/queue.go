@@ -64,8 +64,8 @@ func (q *queue) signalled() {
 	}
 }
 
-// promptBytes is how long a request may be that is done at once.
-const promptBytes = 4 * guestmem.PageSize
+// promptPages is how many pages a request may have that is done at once.
+const promptPages = 4
 
 // prompt does the one request that there is, or leaves all to the worker.
 func (q *queue) prompt() {
@@ -80,7 +80,7 @@ func (q *queue) prompt() {
 	switch err := q.parse(r); {
 	case err != nil || r.do != xen.BLKIF_OP_READ && r.do != xen.BLKIF_OP_WRITE: // the guest has changed it meanwhile
 		q.finish(r, xen.BLKIF_RSP_ERROR)
-	case r.n > promptBytes:
+	case r.n > promptPages*guestmem.PageSize:
 		q.apart(r, func() error { return q.move(r) })
 	default:
 		q.now(r)
@@ -94,7 +94,7 @@ func (q *queue) prompt() {
 	}
 }
 
-// single says that there is one request, a read or a write.
+// single says that there is one request, a short read or write.
 func (q *queue) single() bool {
 	p, ok := q.d.cfg.Image.(Prompt)
 	if !ok || p == nil {
@@ -109,7 +109,7 @@ func (q *queue) single() bool {
 	if ok, err := q.ring.Peek(head[:]); !ok || err != nil {
 		return false
 	}
-	return head[0] == xen.BLKIF_OP_READ || head[0] == xen.BLKIF_OP_WRITE && !q.waits && !q.d.cfg.Image.ReadOnly()
+	return head[xen.BlkifCount] <= promptPages && (head[0] == xen.BLKIF_OP_READ || head[0] == xen.BLKIF_OP_WRITE && !q.waits && !q.d.cfg.Image.ReadOnly())
 }
 
 // close ends the queue; requests under way are finished first.

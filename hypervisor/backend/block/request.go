@@ -91,29 +91,47 @@ func (q *queue) attach(r *request, first uint64, segs []byte) error {
 	if err := r.place(first, sectors, q.d.cfg.Image); err != nil {
 		return err
 	}
+	if q.kept == nil {
+		return q.mapAll(r, segs)
+	}
 	for s := segs; len(s) > 0; s = s[xen.BlkifSegmentSize:] {
 		page, err := q.page(r, gnttab.Ref(binary.LittleEndian.Uint32(s[xen.BlkifSegmentGrant:])))
 		if err != nil {
 			return err
 		}
-		r.iov = append(r.iov, page.Bytes()[int(s[xen.BlkifSegmentFirst])*sector:(int(s[xen.BlkifSegmentLast])+1)*sector])
+		r.iov = append(r.iov, part(page.Bytes(), s))
 	}
 	return nil
 }
 
-// page gives a granted page: one that is kept, or mapped for this request.
+// part gives what a segment has of its page.
+func part(page, seg []byte) []byte {
+	return page[int(seg[xen.BlkifSegmentFirst])*sector : (int(seg[xen.BlkifSegmentLast])+1)*sector]
+}
+
+// mapAll maps the pages for this request only.
+func (q *queue) mapAll(r *request, segs []byte) error {
+	for s := segs; len(s) > 0; s = s[xen.BlkifSegmentSize:] {
+		r.taken = append(r.taken, gnttab.Ref(binary.LittleEndian.Uint32(s[xen.BlkifSegmentGrant:])))
+	}
+	n, err := q.d.cfg.Grants.MapAll(r.taken, r.write(), func(i int, page []byte) {
+		r.iov = append(r.iov, part(page, segs[i*xen.BlkifSegmentSize:]))
+	})
+	r.taken = r.taken[:n]
+	return err
+}
+
+// page gives a granted page: one that is kept, or, where there are too many of them, mapped for this request.
 func (q *queue) page(r *request, ref gnttab.Ref) (*guestmem.Page, error) {
-	if q.kept != nil {
-		if p := q.kept[ref]; p != nil {
+	if p := q.kept[ref]; p != nil {
+		r.keep(ref)
+		return p, nil
+	}
+	if len(q.kept) < maxPersistent {
+		if p, err := q.d.cfg.Grants.Map(ref, true); err == nil {
+			q.kept[ref] = p
 			r.keep(ref)
 			return p, nil
-		}
-		if len(q.kept) < maxPersistent {
-			if p, err := q.d.cfg.Grants.Map(ref, true); err == nil {
-				q.kept[ref] = p
-				r.keep(ref)
-				return p, nil
-			}
 		}
 	}
 	p, err := q.d.cfg.Grants.Map(ref, r.write())
@@ -131,8 +149,8 @@ func (r *request) keep(ref gnttab.Ref) {
 
 // release gives back what was mapped.
 func (r *request) release(q *queue) {
-	for _, ref := range r.taken {
-		_ = q.d.cfg.Grants.Unmap(ref, r.write())
+	if len(r.taken) > 0 {
+		q.d.cfg.Grants.UnmapAll(r.taken, r.write())
 	}
 	for _, ref := range r.kept {
 		q.d.cfg.Grants.Wrote(ref)
@@ -229,21 +247,19 @@ func (q *queue) barrier(r *request) error {
 
 // count notes what a request was.
 func (d *Disk) count(r *request, status int16) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	s := &d.stats
 	switch {
 	case status != xen.BLKIF_RSP_OKAY:
-		s.Errors++
+		s.errors.Add(1)
 	case r.do == xen.BLKIF_OP_READ:
-		s.Reads++
-		s.ReadBytes += uint64(r.n)
+		s.reads.Add(1)
+		s.readBytes.Add(uint64(r.n))
 	case r.do == xen.BLKIF_OP_FLUSH_DISKCACHE:
-		s.Flushes++
+		s.flushes.Add(1)
 	case r.do == xen.BLKIF_OP_DISCARD:
-		s.Discards++
+		s.discards.Add(1)
 	default:
-		s.Writes++
-		s.WriteBytes += uint64(r.n)
+		s.writes.Add(1)
+		s.writeBytes.Add(uint64(r.n))
 	}
 }
