@@ -134,43 +134,56 @@ func (a *app) blockList(c *call) int {
 	return exitOK
 }
 
-// disksOf reads a domain's disks from xenstore.
-func disksOf(f control.Found) ([]blockDevice, error) {
+// device reads the nodes of one device of a domain.
+type device struct {
+	id          int
+	front, back string // folders
+	read        func(path string) string
+}
+
+func (d device) number(path string) int {
+	n, err := strconv.Atoi(d.read(path))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// devicesOf gives the devices of a kind that a domain has.
+func devicesOf(f control.Found, kind string, each func(device)) error {
 	if f.Domid == 0 {
-		return nil, nil
+		return nil
 	}
 	c, ctx, cancel := ask(f)
 	defer cancel()
 	defer c.Close()
-	dir := fmt.Sprintf("/local/domain/%d/device/vbd", f.Domid)
+	dir := fmt.Sprintf("/local/domain/%d/device/%s", f.Domid, kind)
 	names, err := c.StoreList(ctx, dir)
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	read := func(path string) string {
 		b, _ := c.StoreRead(ctx, path)
 		return string(b)
 	}
-	number := func(path string) int {
-		n, err := strconv.Atoi(read(path))
-		if err != nil {
-			return -1
-		}
-		return n
-	}
-	var out []blockDevice
 	for _, n := range names {
-		vdev, err := strconv.Atoi(n)
-		if err != nil {
-			continue
+		if id, err := strconv.Atoi(n); err == nil {
+			// The back end's folder is not found by the front end's node, which the guest may change.
+			each(device{id, dir + "/" + n, fmt.Sprintf("/local/domain/0/backend/%s/%d/%s", kind, f.Domid, n), read})
 		}
-		front := dir + "/" + n
-		back := fmt.Sprintf("/local/domain/0/backend/vbd/%d/%s", f.Domid, n) // not by the front end's node, which the guest may change
-		out = append(out, blockDevice{Vdev: vdev, Name: read(back + "/dev"), Frontend: f.Domid, State: number(front + "/state"), EventPort: number(front + "/event-channel"),
-			RingRef: number(front + "/ring-ref"), BackendDir: back, Target: read(back + "/params"), Mode: read(back + "/mode")})
 	}
-	return out, nil
+	return nil
+}
+
+// disksOf reads a domain's disks from xenstore.
+func disksOf(f control.Found) (out []blockDevice, err error) {
+	err = devicesOf(f, "vbd", func(d device) {
+		out = append(out, blockDevice{Vdev: d.id, Name: d.read(d.back + "/dev"), Frontend: f.Domid, State: d.number(d.front + "/state"),
+			EventPort: d.number(d.front + "/event-channel"), RingRef: d.number(d.front + "/ring-ref"), BackendDir: d.back, Target: d.read(d.back + "/params"),
+			Mode: d.read(d.back + "/mode")})
+	})
+	return out, err
 }

@@ -83,7 +83,12 @@ func commands() []command {
 		{name: "dmesg", run: (*app).dmesg, summary: "Print the hypervisor's messages, of all domains or of one", usage: "[options] [Domain]",
 			options: "-c, --clear             Also clear them.\n"},
 		{name: "top", why: notYet},
-		{name: "network-attach", why: notYet}, {name: "network-list", why: notYet}, {name: "network-detach", why: notYet},
+		{name: "network-attach", run: (*app).networkAttach, dryRun: true, modifies: true, summary: "Give a domain another network device", usage: "<Domain> [<key=value> ...]",
+			options: "The parameters are those of the key vif (xl-network-configuration(5)), in one word or several:\n" +
+				"  xl network-attach web bridge=br0 mac=00:16:3e:12:34:56\n  xl network-attach web bridge=br0,rate=10Mb/s\n"},
+		{name: "network-list", run: (*app).networkList, summary: "List the network devices of domains", usage: "[options] <Domain(s)>", options: jsonOpt},
+		{name: "network-detach", run: (*app).networkDetach, modifies: true, summary: "Take a network device away from a domain", usage: "[options] <Domain> <DevId|mac>",
+			options: "--force                 Do not wait until the guest has let it go.\n"},
 		{name: "channel-list", why: notYet},
 		{name: "block-attach", run: (*app).blockAttach, dryRun: true, modifies: true, summary: "Give a domain another disk", usage: "<Domain> <disk-spec-component(s)>...",
 			options: "A disk specification is that of the key disk (xl-disk-configuration(5)), in one word or several:\n" +

@@ -202,6 +202,9 @@ func (m *Machine) release() {
 	for _, d := range m.disks {
 		d.close()
 	}
+	for _, n := range m.nics {
+		n.close()
+	}
 	if m.pty != nil {
 		m.pty.Close()
 	}

@@ -165,14 +165,8 @@ func (m *Machine) DetachDisk(ctx context.Context, number int, force bool) error 
 	if m.pc != nil && d.cfg.Slot() >= 0 {
 		return &config.Error{Field: "disk", What: fmt.Sprintf("disk %s stays", d.cfg.Vdev), Why: "it is an IDE disk as well, and those cannot be pulled out", Fix: "name disks that shall go xvde or higher"}
 	}
-	if !force {
-		select {
-		case <-d.dev.Detach():
-		case <-m.done:
-			return control.ErrEnded
-		case <-ctx.Done():
-			return control.ErrBusy
-		}
+	if err := m.letGo(ctx, d.dev, force); err != nil {
+		return err
 	}
 	m.devices.Lock()
 	defer m.devices.Unlock()
@@ -181,6 +175,21 @@ func (m *Machine) DetachDisk(ctx context.Context, number int, force bool) error 
 		d.close()
 	}
 	return nil
+}
+
+// letGo waits until the guest has let a device go.
+func (m *Machine) letGo(ctx context.Context, dev *backend.Device, force bool) error {
+	if force {
+		return nil
+	}
+	select {
+	case <-dev.Detach():
+		return nil
+	case <-m.done:
+		return control.ErrEnded
+	case <-ctx.Done():
+		return control.ErrBusy
+	}
 }
 
 func (d *guestDisk) close() {

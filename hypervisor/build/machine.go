@@ -44,8 +44,9 @@ type Machine struct {
 	begin                  func() // lets vCPU 0 go
 	end                    func() // called when all vCPUs have stopped
 	store                  *xenstore.Store
-	devices                sync.Mutex // guards disks once the guest runs
+	devices                sync.Mutex // guards disks and nics once the guest runs
 	disks                  []*guestDisk
+	nics                   []*guestNIC
 	console                *backend.Console
 	typed                  *typed        // of a domain with a serial port
 	input                  backend.Input // what is typed goes there
@@ -95,6 +96,9 @@ func New(cfg config.Domain, opts control.Options) (*Machine, error) {
 			Why: "arm64 guests are type=\"pvh\" only", Fix: "use type=\"pvh\""}
 	}
 	err = m.openDisks()
+	if err == nil {
+		err = m.openNICs()
+	}
 	if err == nil {
 		err = parts()
 	}
@@ -288,6 +292,9 @@ func (m *Machine) makeBackends() error {
 		d.SetParam(xen.HVM_PARAM_IDENT_PT, uint64(pvh.IdentPTGFN.GPA()))
 	}
 	if err := m.offerDisks(); err != nil {
+		return err
+	}
+	if err := m.offerNICs(); err != nil {
 		return err
 	}
 	m.opts.ConsoleOut.OnFirst(func() { m.mark("first-console-byte") })

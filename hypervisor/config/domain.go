@@ -74,6 +74,8 @@ type Domain struct {
 
 	Disks []Disk `json:"disks,omitempty"` // PV disks; in an HVM domain those that have a Slot are IDE disks as well
 
+	NICs []NIC `json:"nics,omitempty"`
+
 	// What only an HVM domain has: Firmware is the path of a BIOS for one without kernel (empty: the host's SeaBIOS), Serial gives it a serial
 	// port, which is then its console.
 	Firmware      string `json:"firmware,omitempty"`

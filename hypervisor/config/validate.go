@@ -29,6 +29,9 @@ func (d *Domain) Complete() {
 		d.UUID = NewUUID()
 	}
 	d.UUID = strings.ToLower(d.UUID)
+	for i := range d.NICs {
+		d.NICs[i].Complete(d.Name)
+	}
 	if d.MemoryMiB == 0 {
 		d.MemoryMiB = d.MaxMemoryMiB
 	}
@@ -84,6 +87,7 @@ func (d *Domain) Validate() error {
 	add(d.checkIdentity())
 	add(d.checkBoot())
 	add(d.checkDisks())
+	add(d.checkNICs())
 	add(d.checkMemory())
 	add(d.checkVCPUs())
 	for _, a := range []struct {

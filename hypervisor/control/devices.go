@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -26,13 +27,22 @@ type Disks interface {
 	DetachDisk(ctx context.Context, number int, force bool) error
 }
 
+// NICs is a Machine whose network devices come and go while it runs.
+type NICs interface {
+	// AttachNIC gives the guest a network device on the interface of a name, with a file for each queue (link.Queue). They belong to the machine from then on,
+	// also on an error.
+	AttachNIC(n config.NIC, name string, files []*os.File) error
+	// DetachNIC takes the device with a number (config.NIC.ID) away, as DetachDisk does.
+	DetachNIC(ctx context.Context, id int, force bool) error
+}
+
 // ErrBusy is a device that the guest has not let go.
 var ErrBusy = errors.New("the guest has not let the device go: it may be in use")
 
 // detachTime is how long a guest may take to let a device go, as in libxl.
 const detachTime = 10 * time.Second
 
-// fileProto takes an open file over a connection: after the switch of protocols the client sends one byte with the file (SCM_RIGHTS, unix(7)), and
+// fileProto takes open files over a connection: after the switch of protocols the client sends one byte with the files (SCM_RIGHTS, unix(7)), and
 // gets a JSON line, errorReply with an empty error if all is well.
 const fileProto = "gozen-file"
 
@@ -54,6 +64,43 @@ func (s *Server) attachDisk(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, e)
 		return
 	}
+	s.takeFiles(w, r, d.Path, func(files []*os.File) error {
+		m, err := s.disks()
+		if err == nil && len(files) != 1 {
+			err = fmt.Errorf("%d files came for one disk", len(files))
+		}
+		if err != nil {
+			closeAll(files)
+			return err
+		}
+		return m.AttachDisk(d, files[0])
+	})
+}
+
+// attachNIC is POST /v1/nics?nic=JSON&name=INTERFACE.
+func (s *Server) attachNIC(w http.ResponseWriter, r *http.Request) {
+	var n config.NIC
+	if err := json.Unmarshal([]byte(r.FormValue("nic")), &n); err != nil {
+		fail(w, http.StatusBadRequest, fmt.Errorf("nic: %w", err))
+		return
+	}
+	if e := n.Check(); e != nil {
+		fail(w, http.StatusBadRequest, e)
+		return
+	}
+	name := r.FormValue("name")
+	s.takeFiles(w, r, name, func(files []*os.File) error {
+		m, ok := s.machine.(NICs)
+		if !ok {
+			closeAll(files)
+			return errors.New("this domain's network devices are fixed")
+		}
+		return m.AttachNIC(n, name, files)
+	})
+}
+
+// takeFiles receives open files for do.
+func (s *Server) takeFiles(w http.ResponseWriter, r *http.Request, name string, do func([]*os.File) error) {
 	h, ok := w.(http.Hijacker)
 	if !ok || r.Header.Get("Upgrade") != fileProto {
 		fail(w, http.StatusUpgradeRequired, errors.New("this needs Connection: Upgrade and Upgrade: "+fileProto))
@@ -66,27 +113,29 @@ func (s *Server) attachDisk(w http.ResponseWriter, r *http.Request) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(detachTime))
 	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", fileProto)
-	f, err := receiveFile(conn, d.Path)
+	files, err := receiveFiles(conn, name)
 	if err == nil {
-		err = s.use(func() error {
-			m, err := s.disks()
-			if err != nil {
-				f.Close()
-				return err
-			}
-			return m.AttachDisk(d, f)
-		})
+		err = s.use(func() error { return do(files) })
 	}
 	_ = json.NewEncoder(conn).Encode(replyOf(err))
 }
 
-// receiveFile takes the one file that comes over a Unix socket.
-func receiveFile(conn net.Conn, name string) (*os.File, error) {
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// maxFiles is how many files come at once at most.
+const maxFiles = 16
+
+// receiveFiles takes the files that come over a Unix socket.
+func receiveFiles(conn net.Conn, name string) ([]*os.File, error) {
 	u, ok := conn.(*net.UnixConn)
 	if !ok {
 		return nil, errors.New("files come over Unix sockets only")
 	}
-	b, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*16))
+	b, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*maxFiles))
 	n, m, _, _, err := u.ReadMsgUnix(b, oob)
 	if err != nil || n == 0 {
 		return nil, fmt.Errorf("receive the file: %w", errors.Join(err, io.ErrUnexpectedEOF))
@@ -95,21 +144,21 @@ func receiveFile(conn net.Conn, name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive the file: %w", err)
 	}
-	var fds []int
+	var files []*os.File
 	for i := range list {
-		got, err := unix.ParseUnixRights(&list[i])
-		if err == nil {
-			fds = append(fds, got...)
+		fds, err := unix.ParseUnixRights(&list[i])
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+			files = append(files, os.NewFile(uintptr(fd), name))
 		}
 	}
-	for i := 1; i < len(fds); i++ {
-		_ = unix.Close(fds[i])
-	}
-	if len(fds) == 0 {
+	if len(files) == 0 {
 		return nil, errors.New("receive the file: none came")
 	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), name), nil
+	return files, nil
 }
 
 type detachRequest struct {
@@ -134,8 +183,48 @@ func (s *Server) detachDisk(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
+// detachNIC is POST /v1/nics/detach.
+func (s *Server) detachNIC(w http.ResponseWriter, r *http.Request) {
+	var q detachRequest
+	if !decode(w, r, &q) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), detachTime)
+	defer cancel()
+	done(w, s.use(func() error {
+		m, ok := s.machine.(NICs)
+		if !ok {
+			return errors.New("this domain's network devices are fixed")
+		}
+		return m.DetachNIC(ctx, q.Number, q.Force)
+	}))
+}
+
 // AttachDisk gives the guest a disk whose image is f, opened as d says.
 func (c *Client) AttachDisk(ctx context.Context, d config.Disk, f *os.File) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return c.sendFiles(ctx, "/v1/disks", url.Values{"disk": {string(body)}}, []*os.File{f})
+}
+
+// AttachNIC gives the guest a network device; see NICs.
+func (c *Client) AttachNIC(ctx context.Context, n config.NIC, name string, files []*os.File) error {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return c.sendFiles(ctx, "/v1/nics", url.Values{"nic": {string(body)}, "name": {name}}, files)
+}
+
+// DetachNIC takes a network device away; see NICs.
+func (c *Client) DetachNIC(ctx context.Context, id int, force bool) error {
+	return c.do(ctx, "POST", "/v1/nics/detach", detachRequest{id, force}, nil)
+}
+
+// sendFiles makes a request that takes open files.
+func (c *Client) sendFiles(ctx context.Context, path string, query url.Values, files []*os.File) error {
 	conn, err := dialUnix(ctx, c.dir)
 	if err != nil {
 		return fmt.Errorf("talk to the domain process: %w", err)
@@ -144,17 +233,10 @@ func (c *Client) AttachDisk(ctx context.Context, d config.Disk, f *os.File) erro
 	if end, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(end)
 	}
-	body, err := json.Marshal(d)
+	req, err := http.NewRequestWithContext(ctx, "POST", "http://domain"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", "http://domain/v1/disks", nil)
-	if err != nil {
-		return err
-	}
-	q := req.URL.Query()
-	q.Set("disk", string(body))
-	req.URL.RawQuery = q.Encode()
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", fileProto)
 	if err := req.Write(conn); err != nil {
@@ -173,7 +255,11 @@ func (c *Client) AttachDisk(ctx context.Context, d config.Disk, f *os.File) erro
 	if !ok {
 		return errors.New("talk to the domain process: not a Unix socket")
 	}
-	if _, _, err := u.WriteMsgUnix([]byte{0}, unix.UnixRights(int(f.Fd())), nil); err != nil {
+	var fds []int
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	if _, _, err := u.WriteMsgUnix([]byte{0}, unix.UnixRights(fds...), nil); err != nil {
 		return fmt.Errorf("talk to the domain process: %w", err)
 	}
 	var e errorReply

@@ -70,7 +70,7 @@ func explainTap(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: this needs CAP_NET_ADMIN", err)
-	case errors.Is(err, unix.EBUSY):
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINVAL): // a tap, or another interface
 		return fmt.Errorf("%w: there is an interface of that name already", err)
 	}
 	return err

@@ -145,7 +145,10 @@ func TestDomain(t *testing.T) {
 		{"max_event_channels=64", want(func(d *config.Domain) { d.MaxEventChannels = 64 }), ""},
 		{"maxcpus=3", want(func(*config.Domain) {}), `F:6: warning: unknown key "maxcpus" ignored: did you mean "maxvcpus"?`},
 		{"zzyzx=3", want(func(*config.Domain) {}), `F:6: warning: unknown key "zzyzx" ignored`},
-		{"disk=['phy:/x,xvda,w']\nvif=['']", want(func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/x", Vdev: "xvda"}} }), "not available yet, ignored: vif (line 7)"},
+		{"disk=['phy:/x,xvda,w']\np9=['']", want(func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/x", Vdev: "xvda"}} }), "not available yet, ignored: p9 (line 7)"},
+		{"vif=['', 'bridge=br1,mac=00:16:3e:00:00:01']", want(func(d *config.Domain) {
+			d.NICs = []config.NIC{{Bridge: "xenbr0"}, {ID: 1, Bridge: "br1", MAC: "00:16:3e:00:00:01"}}
+		}), ""},
 		{"vnc=0\nsdl=0\ndisk=[]", want(func(*config.Domain) {}), ""},
 		{"seclabel='x'", want(func(*config.Domain) {}), "without meaning here, ignored: seclabel (line 6)"},
 		{"pci=[]", want(func(*config.Domain) {}), ""},

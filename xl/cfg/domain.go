@@ -49,6 +49,7 @@ func (c *Config) Domain() (*Result, error) {
 	b.actions()
 	b.limits()
 	b.disks()
+	b.vifs()
 	b.machine()
 	b.classify()
 	if b.res.Domain.MemoryMiB == 0 && b.res.Domain.MaxMemoryMiB == 0 {

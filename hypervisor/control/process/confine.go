@@ -12,6 +12,7 @@ import (
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
+	"gozen/hypervisor/link"
 	"gozen/hypervisor/sandbox"
 )
 
@@ -54,15 +55,28 @@ type held struct {
 	mu    sync.Mutex
 	files map[string]*os.File
 	disks map[string]*os.File
+	taps  map[int]tap
 	used  map[string]bool
 }
 
+// tap is what a network device is on, or why there is none.
+type tap struct {
+	name  string
+	files []*os.File
+	err   error
+}
+
 func hold(cfg *config.Domain) *held {
-	h := &held{files: map[string]*os.File{}, disks: map[string]*os.File{}, used: map[string]bool{}}
+	h := &held{files: map[string]*os.File{}, disks: map[string]*os.File{}, taps: map[int]tap{}, used: map[string]bool{}}
 	for _, d := range cfg.Disks {
 		if f, err := os.OpenFile(d.Path, diskFlags(d), 0); err == nil {
 			h.disks[d.Path] = f
 		}
+	}
+	for _, n := range cfg.NICs {
+		var t tap
+		t.name, t.files, t.err = OpenTap(n, cfg.VCPUs)
+		h.taps[n.ID] = t
 	}
 	for _, p := range []string{cfg.Kernel, cfg.Ramdisk, cfg.BIOS()} {
 		// Not to wait for a pipe's writer. What cannot be opened is reported by who needs it.
@@ -104,6 +118,42 @@ func diskFlags(d config.Disk) int {
 		return os.O_RDONLY | syscall.O_NONBLOCK
 	}
 	return os.O_RDWR | syscall.O_NONBLOCK
+}
+
+// OpenTap makes the tap of a network device, in a domain with so many vCPUs.
+func OpenTap(n config.NIC, vcpus int) (name string, files []*os.File, err error) {
+	c := link.TapConfig{Name: n.Name, Bridge: n.Bridge, MTU: n.MTU, Queues: n.Queues}
+	if c.Name == "" {
+		c.Name = "vif%d"
+	}
+	if c.Queues == 0 {
+		c.Queues = min(max(vcpus, 1), config.MaxNICQueues)
+	}
+	return link.OpenTap(c)
+}
+
+// nic gives the files of a network device, which are the same for the whole life of the process.
+func (h *held) nic(n config.NIC) (name string, files []*os.File, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, ok := h.taps[n.ID]
+	if !ok {
+		return "", nil, errors.New("it was not there when the process started")
+	}
+	if t.err != nil {
+		return "", nil, t.err
+	}
+	for _, f := range t.files {
+		fd, err := duplicate(f)
+		if err != nil {
+			for _, f := range files {
+				_ = f.Close()
+			}
+			return "", nil, err
+		}
+		files = append(files, os.NewFile(uintptr(fd), t.name))
+	}
+	return t.name, files, nil
 }
 
 // disk gives a disk image, which is the same file for the whole life of the process: with it goes the lock against other domains.

@@ -1,0 +1,160 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"gozen/hypervisor/backend"
+	"gozen/hypervisor/backend/net"
+	"gozen/hypervisor/config"
+	"gozen/hypervisor/control"
+	"gozen/hypervisor/link"
+)
+
+var _ control.NICs = (*Machine)(nil)
+
+// A guestNIC is one network device of the domain: the link, and the PV device that the guest sees it by.
+type guestNIC struct {
+	cfg   config.NIC
+	iface string // of the host
+	links []*link.Queue
+	work  *net.VIF
+	dev   *backend.Device
+}
+
+// openNICs gets what the network devices are on.
+func (m *Machine) openNICs() error {
+	for _, c := range m.cfg.NICs {
+		if m.opts.OpenNIC == nil {
+			return &config.Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", c.ID), Why: "nothing makes links here"}
+		}
+		name, files, err := m.opts.OpenNIC(c)
+		if err != nil {
+			return nicError(c, err)
+		}
+		n, err := newNIC(c, name, files)
+		if err != nil {
+			return nicError(c, err)
+		}
+		m.nics = append(m.nics, n)
+	}
+	return nil
+}
+
+func nicError(c config.NIC, err error) error {
+	return &config.Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", c.ID), Why: err.Error(), Fix: "check that the bridge is there (ip link show type bridge), and that you may make taps; bridge= without a name joins none"}
+}
+
+// newNIC takes files over, also on an error.
+func newNIC(c config.NIC, name string, files []*os.File) (*guestNIC, error) {
+	n := &guestNIC{cfg: c, iface: name}
+	var errs error
+	for _, f := range files {
+		q, err := link.NewQueue(f)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		n.links = append(n.links, q)
+	}
+	if errs != nil {
+		n.close()
+		return nil, errs
+	}
+	return n, nil
+}
+
+// offerNIC puts a network device into xenstore, for the guest to take up.
+func (m *Machine) offerNIC(n *guestNIC) error {
+	var ports []net.Port
+	for _, q := range n.links {
+		ports = append(ports, q)
+	}
+	n.work = net.New(net.Config{Grants: m.dom.Grants, Events: m.dom.Events, Ports: ports, Rate: net.Rate{Bytes: n.cfg.RateBytes, Every: n.cfg.RateEvery},
+		Broken: func(err error) { n.dev.Fail(err) }})
+	back := map[string]string{"handle": strconv.Itoa(n.cfg.ID), "mac": n.cfg.MAC, "mtu": strconv.Itoa(n.cfg.MTU), "type": "vif", "hotplug-status": "connected", "vifname": n.iface}
+	for k, v := range map[string]string{"bridge": n.cfg.Bridge, "ip": n.cfg.IP} {
+		if v != "" {
+			back[k] = v
+		}
+	}
+	if n.cfg.RateBytes > 0 {
+		back["rate"] = fmt.Sprintf("%d,%d", n.cfg.RateBytes, n.cfg.RateEvery.Microseconds())
+	}
+	var err error
+	n.dev, err = backend.NewDevice(backend.DeviceConfig{Store: m.store, Domain: m.dom.ID, Kind: "vif", ID: n.cfg.ID, Driver: n.work, Back: back,
+		Front: map[string]string{"handle": strconv.Itoa(n.cfg.ID), "mac": n.cfg.MAC, "mtu": strconv.Itoa(n.cfg.MTU)},
+		Log:   func(line string) { m.opts.Log.Logf("%s", line) }})
+	return err
+}
+
+// offerNICs puts all network devices into xenstore.
+func (m *Machine) offerNICs() error {
+	for _, n := range m.nics {
+		if err := m.offerNIC(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AttachNIC implements control.NICs.
+func (m *Machine) AttachNIC(c config.NIC, name string, files []*os.File) error {
+	n, err := newNIC(c, name, files)
+	if err != nil {
+		return nicError(c, err)
+	}
+	if m.cfg.Deterministic {
+		n.close()
+		return &config.Error{Field: "vif", What: "a deterministic domain has no network", Why: "what comes over it, and when, would not be the same in another run", Fix: "use a domain that is not"}
+	}
+	m.devices.Lock()
+	defer m.devices.Unlock()
+	for _, o := range m.nics {
+		if o.cfg.ID == c.ID || o.cfg.MAC == c.MAC {
+			n.close()
+			return &config.Error{Field: "vif", What: fmt.Sprintf("the domain has the network device %d with the address %s already", o.cfg.ID, o.cfg.MAC), Fix: "give the new one another devid and mac, or leave them out"}
+		}
+	}
+	if err := m.offerNIC(n); err != nil {
+		n.close()
+		return err
+	}
+	m.nics = append(m.nics, n)
+	return nil
+}
+
+// DetachNIC implements control.NICs.
+func (m *Machine) DetachNIC(ctx context.Context, id int, force bool) error {
+	m.devices.Lock()
+	at := slices.IndexFunc(m.nics, func(n *guestNIC) bool { return n.cfg.ID == id })
+	if at < 0 {
+		m.devices.Unlock()
+		return &config.Error{Field: "vif", What: fmt.Sprintf("the domain has no network device %d", id), Fix: "xl network-list names those it has"}
+	}
+	n := m.nics[at]
+	m.devices.Unlock()
+	if err := m.letGo(ctx, n.dev, force); err != nil {
+		return err
+	}
+	m.devices.Lock()
+	defer m.devices.Unlock()
+	if at = slices.Index(m.nics, n); at >= 0 { // nobody else has taken it away meanwhile
+		m.nics = slices.Delete(m.nics, at, at+1)
+		n.close()
+	}
+	return nil
+}
+
+func (n *guestNIC) close() {
+	if n.dev != nil {
+		n.dev.Close()
+	}
+	for _, q := range n.links {
+		_ = q.Close()
+	}
+}
