@@ -29,6 +29,7 @@ type bootSpec struct {
 	memory      int
 	files       map[string]string
 	jobs        []testbed.Job
+	modules     []string // more of the host's kernel
 }
 
 // boots lists what is to be run.
@@ -47,8 +48,8 @@ func (p *plan) boots(hosts []string) (out []bootSpec) {
 		if h == svm.Host612 {
 			jobs = append(jobs, job("operations-native", "guest", "gozen-native", "native", vmlinuz(h), opsDisk))
 		}
-		out = append(out, bootSpec{h, "host with kernel " + h, hostMiB, p.files, jobs},
-			bootSpec{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}})
+		out = append(out, bootSpec{h, "host with kernel " + h, hostMiB, p.files, jobs, nil},
+			bootSpec{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}, nil})
 	}
 	return out
 }
@@ -66,8 +67,8 @@ func (p *plan) modeBoots() []bootSpec {
 		job("operations", "guest", "gozen", "default", vmlinuz(h), opsDisk),
 		job("operations-pv", "guest", "gozen-pv", "default", vmlinuz(h), opsDisk),
 	}
-	return []bootSpec{{h, "host with kernel " + h, hostMiB, p.files, jobs},
-		{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}}}
+	return []bootSpec{{h, "host with kernel " + h, hostMiB, p.files, jobs, nil},
+		{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}, nil}}
 }
 
 // job runs meter.
@@ -130,7 +131,7 @@ func (b bootSpec) once(ctx context.Context, o options, jobs []testbed.Job, try i
 	watch := time.AfterFunc(stall, func() { cancel(errStalled) })
 	defer watch.Stop()
 	fmt.Fprintf(os.Stderr, "%s: starting\n", b.title)
-	r, err := testbed.Run(ctx, testbed.Spec{Kind: testbed.SVM, HostKernel: cloud(b.host), MemMiB: b.memory, ICount: true, Files: b.files,
+	r, err := testbed.Run(ctx, testbed.Spec{Kind: testbed.SVM, HostKernel: cloud(b.host), MemMiB: b.memory, ICount: true, Files: b.files, Modules: b.modules,
 		Jobs: jobs, Timeout: timeout, Output: &progress{to: os.Stderr, heard: func() { watch.Reset(stall) }}}, log)
 	fmt.Fprintf(os.Stderr, "%s: %.0f s\n", b.title, r.Total.Seconds())
 	errs := []error{err}

@@ -24,7 +24,7 @@ const (
 // frontends are the modules of the guest's kernel for the devices of gozen and of QEMU.
 var frontends = []string{"xen-blkfront", "xen-netfront", "virtio_mmio", "virtio_blk", "virtio_net"}
 
-// runIO loads what fits the machine, waits for the disk, and runs the program.
+// runIO loads what fits the machine, waits for disk and network, and runs the program. Its addresses are those of package meter.
 const runIO = `#!/bin/sh
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
@@ -36,7 +36,11 @@ while [ -z "$disk" ]; do
 	sleep 0.01
 done
 echo none > /sys/block/${disk#/dev/}/queue/scheduler
-/bin/io $disk none 0
+until [ -d /sys/class/net/eth0 ]; do sleep 0.01; done
+ip addr add 10.77.0.2/24 dev eth0
+ip link set eth0 up
+until ping -c 1 10.77.0.1 > /dev/null; do sleep 0.1; done
+/bin/io $disk 10.77.0.1 7777
 while :; do sleep 1000; done
 `
 
@@ -65,7 +69,7 @@ func (p *plan) devices(ctx context.Context, dir string) error {
 	a.File("/init", 0o755, []byte(runIO))
 	a.HostFile(ioC, 0o755, program)
 	a.HostFile("/bin/busybox", 0o755, box)
-	for _, applet := range []string{"sh", "mount", "sleep", "insmod"} {
+	for _, applet := range []string{"sh", "mount", "sleep", "insmod", "ip", "ping"} {
 		a.Symlink("/bin/"+applet, "busybox")
 	}
 	for _, d := range []string{"/proc", "/sys", "/dev", "/modules"} {
@@ -110,7 +114,8 @@ func (p *plan) deviceBoots() []bootSpec {
 		{Name: "io-qemu", Script: fill + "io qemu " + vmlinux + " " + ioDisk + " " + diskFile + " /usr/bin/" + qemuMicrovm +
 			" -M microvm,rtc=on -accel kvm -cpu host -smp 1 -m " + fmt.Sprint(boot.MemoryMiB) + " -nodefaults -no-user-config -display none -no-reboot -serial stdio" +
 			" -kernel " + vmlinux + " -initrd " + ioDisk + " -append 'console=ttyS0 quiet'" +
-			" -drive id=d,if=none,format=raw,file=" + diskFile + " -device virtio-blk-device,drive=d"},
+			" -drive id=d,if=none,format=raw,file=" + diskFile + " -device virtio-blk-device,drive=d" +
+			" -netdev tap,id=n,ifname=tap0,script=no,downscript=no -device virtio-net-device,netdev=n"},
 	}
-	return []bootSpec{{svm.Host61, "host with kernel " + svm.Host61, hostMiB, p.files, jobs}}
+	return []bootSpec{{svm.Host61, "host with kernel " + svm.Host61, hostMiB, p.files, jobs, []string{"tun"}}}
 }

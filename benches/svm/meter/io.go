@@ -18,12 +18,21 @@ func guestIO(args []string) error {
 	start := func() (*guest, error) {
 		return startGozen(name, args[1], args[2], config.TSCDefault, func(c *config.Domain) {
 			c.Disks = []config.Disk{{Path: image, Vdev: "xvda"}}
+			c.NICs = []config.NIC{{Name: tapName}}
 		})
 	}
 	if len(args) > 4 {
 		start = func() (*guest, error) { return startOther(args[4:]) }
 	}
 	return with(name, start, func(g *guest) error {
+		if err := address(tapName); err != nil {
+			return err
+		}
+		stop, err := serve()
+		if err != nil {
+			return err
+		}
+		defer stop()
 		c := meterIO{name: name}
 		text, err := g.wait(opsEnd, c.line)
 		if err != nil {
