@@ -119,6 +119,10 @@ bench-svm: ## KVM guests on an emulated host, beside QEMU microvm, C and bare me
 bench-modes: build ## operations in PV, PVH and HVM side by side, and their counts against targets
 	@$(GO) run ./benches/modes/bench-modes; ok=$$?; $(GO) run ./benches/svm/bench-svm -modes && exit $$ok
 
+.PHONY: bench-devices
+bench-devices: build ## disks and networks on an emulated SVM host beside QEMU microvm's virtio, and a whole Debian's boot beside QEMU TCG
+	@$(GO) run ./benches/svm/bench-svm -devices; ok=$$?; $(GO) run ./benches/boot/bench-boot -disk -runs 2 && exit $$ok
+
 .PHONY: fuzz-cpu
 fuzz-cpu: ## compare the built-in CPU with this machine's processor, instruction by instruction
 	@$(GO) run ./benches/fuzzcpu

@@ -30,12 +30,15 @@ type Files struct {
 	kernel  string // as it came
 	vmlinux string // ELF with PVH entry
 	initrd  string
+	disk    string // an image that each run has a copy of, or ""
+	cmdline string // without the console
+	want    string // the boot is over when the guest says this
 }
 
 // Prepare writes the files into dir: the kernel at kernel, and an initial RAM disk with the static busybox whose init says one line and
 // powers off.
 func Prepare(dir, kernel, busybox string) (Files, error) {
-	f := Files{dir: dir, kernel: kernel, vmlinux: filepath.Join(dir, "vmlinux"), initrd: filepath.Join(dir, "initrd")}
+	f := Files{dir: dir, kernel: kernel, vmlinux: filepath.Join(dir, "vmlinux"), initrd: filepath.Join(dir, "initrd"), want: linux.Greeting}
 	v, err := VMLinux(kernel)
 	if err != nil {
 		return f, err
@@ -47,8 +50,27 @@ func Prepare(dir, kernel, busybox string) (Files, error) {
 	return f, errors.Join(os.WriteFile(f.vmlinux, v, 0o600), os.WriteFile(f.initrd, disk, 0o600))
 }
 
+// PrepareDisk writes what both sides need to boot a whole system from its disk, to the prompt for a login.
+func PrepareDisk(dir, kernel, initrd, disk, cmdline string) (Files, error) {
+	f := Files{dir: dir, kernel: kernel, vmlinux: filepath.Join(dir, "vmlinux"), initrd: initrd, disk: disk, cmdline: cmdline, want: " login: "}
+	v, err := VMLinux(kernel)
+	if err != nil {
+		return f, err
+	}
+	return f, os.WriteFile(f.vmlinux, v, 0o600)
+}
+
+// copyDisk gives a run an image of its own.
+func (f Files) copyDisk(ctx context.Context, to string) (string, error) {
+	to = filepath.Join(to, "disk.img")
+	if out, err := exec.CommandContext(ctx, "cp", "--sparse=always", f.disk, to).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cp %s: %w\n%s", f.disk, err, out)
+	}
+	return to, nil
+}
+
 // patience bounds one boot.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // Gozen boots once with bin/xl create -c and gives the CPU time to init: of xl over its whole life and of the domain process at the
 // moment init's line is seen.
@@ -60,8 +82,16 @@ func (f Files) Gozen(ctx context.Context, bin string) (time.Duration, error) {
 		return 0, err
 	}
 	cfg := filepath.Join(run, "bench.cfg")
-	text := fmt.Sprintf("name = \"bench\"\ntype = \"pvh\"\nkernel = %q\nramdisk = %q\ncmdline = \"console=hvc0\"\nmemory = %d\nvcpus = 1\nengine = \"soft\"\n",
-		f.kernel, f.initrd, MemoryMiB)
+	text := fmt.Sprintf("name = \"bench\"\ntype = \"pvh\"\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = %d\nvcpus = 1\nengine = \"soft\"\n",
+		f.kernel, f.initrd, strings.TrimSpace("console=hvc0 "+f.cmdline), MemoryMiB)
+	if f.disk != "" {
+		img, err := f.copyDisk(ctx, run)
+		if err != nil {
+			return 0, err
+		}
+		defer os.Remove(img)
+		text += fmt.Sprintf("disk = [ '%s,raw,xvda,rw' ]\n", img)
+	}
 	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
 		return 0, err
 	}
@@ -70,9 +100,15 @@ func (f Files) Gozen(ctx context.Context, bin string) (time.Duration, error) {
 	c.WaitDelay = 5 * time.Second
 	var domain time.Duration
 	var pid int
-	w := &line{want: linux.Greeting,
+	w := &line{want: f.want,
 		first: func() (err error) { pid, err = domainPID(run); return err },
-		seen:  func() (err error) { domain, err = cpuTime(pid); return err },
+		seen: func() (err error) {
+			domain, err = cpuTime(pid)
+			if f.disk != "" {
+				go destroy(run) // a whole system goes on: the rest is not asked for
+			}
+			return err
+		},
 	}
 	var diag bytes.Buffer
 	c.Stdout, c.Stderr = w, &diag
@@ -127,10 +163,22 @@ func (f Files) QEMU(ctx context.Context, qemu, machine string) (time.Duration, e
 	defer cancel()
 	c := exec.CommandContext(ctx, qemu, "-machine", machine, "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", fmt.Sprint(MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", f.vmlinux, "-initrd", f.initrd,
-		"-append", "console=ttyS0")
+		"-append", strings.TrimSpace("console=ttyS0 "+f.cmdline))
+	if f.disk != "" {
+		run, err := os.MkdirTemp(f.dir, "run")
+		if err != nil {
+			return 0, err
+		}
+		img, err := f.copyDisk(ctx, run)
+		if err != nil {
+			return 0, err
+		}
+		defer os.Remove(img)
+		c.Args = append(c.Args, "-drive", "format=raw,if=virtio,file="+img)
+	}
 	c.WaitDelay = 5 * time.Second
 	var used time.Duration
-	w := &line{want: linux.Greeting}
+	w := &line{want: f.want}
 	w.seen = func() (err error) {
 		used, err = cpuTime(c.Process.Pid)
 		cancel() // the rest is not asked for

@@ -15,7 +15,8 @@ import (
 // requireGuestDisk names the environment variable without which TestGuestDisk does not run: it takes minutes, and a disk that takes minutes to build.
 const requireGuestDisk = "GOZEN_REQUIRE_GUEST_DISK"
 
-// TestGuestDisk takes a whole Debian, from its own disk, in each mode, through what a person does with it: log in, write, reboot, find it again, shut down.
+// TestGuestDisk takes a whole Debian, from its own disk, in each mode, through what a person does with it: log in, write, use the network, install a package
+// over it, reboot, find all that again, shut down.
 func TestGuestDisk(t *testing.T) {
 	if os.Getenv(requireGuestDisk) != "1" {
 		t.Skip("run it by make test-guest-disk")
@@ -30,22 +31,29 @@ func TestGuestDisk(t *testing.T) {
 }
 
 func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
+	namespace(t)
 	h := newHost(t)
+	mirror := newMirror(t)
 	img := filepath.Join(h.dir, "disk.img")
 	if out, err := exec.Command("cp", "--sparse=always", d.Image, img).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	c := h.create(h.config("guest", fmt.Sprintf("type = %q\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\n",
-		typ, d.Kernel, d.Initrd, d.Cmdline, img)))
+	c := h.create(h.config("guest", fmt.Sprintf("type = %q\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\nvif = [ 'bridge=%s' ]\n",
+		typ, d.Kernel, d.Initrd, d.Cmdline, img, ownBridge)))
 	login(h, c)
 	h.enter("dd if=/dev/urandom of=/kept bs=1M count=20 conv=fsync 2>/dev/null; echo sum $(md5sum < /kept); findmnt -no SOURCE,FSTYPE /")
 	sum := c.expect(`sum ([0-9a-f]{32})`)[1]
 	c.expect(`/dev/xvda +ext4`)
+	h.enter("n=$(ls /sys/class/net | grep -v '^lo$'); ip addr add " + guestAddr + "/24 dev $n; ip link set $n up; rm -rf /etc/apt/sources.list.d; echo '" + mirror + "' > /etc/apt/sources.list")
+	h.enter("apt-get update && apt-get install -y " + mirrorPackage + "; echo status=$?")
+	c.expect(`status=0`)
 	h.enter("systemctl reboot")
 	c.expect(`Domain 1 has ended: reboot`)
 	login(h, c)
 	h.enter("echo again $(md5sum < /kept); rm /kept")
 	c.expect("again " + sum)
+	h.enter("cat /" + mirrorFile)
+	c.expect(mirrorWord)
 	h.run("xl", "shutdown", "-w", "guest")
 	c.expect(`has ended: poweroff`)
 	c.end()

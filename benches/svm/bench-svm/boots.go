@@ -103,15 +103,12 @@ func (b bootSpec) run(ctx context.Context, o options, figures svm.Figures) error
 	return nil
 }
 
-// A guest on QEMU 7.2's SVM can get an interrupt twice, the second time with interrupts off: VMRUN leaves the vector of an injected interrupt in
-// exception_index (helper_vmrun, case SVM_EVTINJ_TYPE_INTR), and where the emulator's time slice ends before the guest's next exit or exception, it
-// is delivered once more. Within a lock that the handler takes, too, the guest then spins for ever, and since each PAUSE leaves the emulator's
-// inner loop, its clock almost stands. It happens with any VMM, in one boot of some dozens. The same instructions come to the same end, so another try has
-// to begin a little later.
+// An emulated host that falls silent is started again: on a QEMU that testbed does not know how to mend, a guest can get an interrupt twice, and spin for
+// ever. The same instructions come to the same end, so another try has to begin a little later.
 const (
 	stall      = 3 * time.Minute // without a word, in real time
 	retries    = 2
-	whyStalled = "QEMU 7.2 can deliver an injected interrupt twice"
+	whyStalled = "an unmended QEMU 7.2 can deliver an injected interrupt twice"
 )
 
 var errStalled = fmt.Errorf("nothing was heard for %v", stall)
