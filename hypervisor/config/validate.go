@@ -83,6 +83,7 @@ func (d *Domain) Validate() error {
 	add(CheckName(d.Name))
 	add(d.checkIdentity())
 	add(d.checkBoot())
+	add(d.checkBootloader())
 	add(d.checkDisks())
 	add(d.checkMemory())
 	add(d.checkVCPUs())
@@ -170,7 +171,7 @@ func (d *Domain) checkIdentity() *Error {
 }
 
 func (d *Domain) checkBoot() *Error {
-	if d.Kernel == "" && d.Type != HVM {
+	if d.Kernel == "" && d.Bootloader == "" && d.Type != HVM {
 		return &Error{Field: "kernel", What: "Neither kernel nor bootloader specified",
 			Fix: `add a line such as kernel = "/boot/vmlinuz"`}
 	}
