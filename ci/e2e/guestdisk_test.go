@@ -24,23 +24,24 @@ func TestGuestDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []string{"pvh", "pv", "hvm"} {
-		t.Run(typ, func(t *testing.T) { wholeLife(t, d, typ) })
+	direct := fmt.Sprintf("kernel = %q\nramdisk = %q\ncmdline = %q\n", d.Kernel, d.Initrd, d.Cmdline)
+	for _, c := range []struct{ name, typ, boot string }{{"pvh", "pvh", direct}, {"pv", "pv", direct}, {"hvm", "hvm", direct},
+		{"pygrub", "pvh", "bootloader = 'pygrub'\n"}, {"pygrub-pv", "pv", "bootloader = 'pygrub'\n"}} {
+		t.Run(c.name, func(t *testing.T) { wholeLife(t, d, c.typ, c.boot) })
 	}
 }
 
-func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
+func wholeLife(t *testing.T, d guestdisk.Disk, typ, boot string) {
 	h := newHost(t)
 	img := filepath.Join(h.dir, "disk.img")
 	if out, err := exec.Command("cp", "--sparse=always", d.Image, img).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	c := h.create(h.config("guest", fmt.Sprintf("type = %q\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\n",
-		typ, d.Kernel, d.Initrd, d.Cmdline, img)))
+	c := h.create(h.config("guest", fmt.Sprintf("type = %q\n%smemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\n", typ, boot, img)))
 	login(h, c)
 	h.enter("dd if=/dev/urandom of=/kept bs=1M count=20 conv=fsync 2>/dev/null; echo sum $(md5sum < /kept); findmnt -no SOURCE,FSTYPE /")
 	sum := c.expect(`sum ([0-9a-f]{32})`)[1]
-	c.expect(`/dev/xvda +ext4`)
+	c.expect(`/dev/xvda2 +ext4`)
 	h.enter("systemctl reboot")
 	c.expect(`Domain 1 has ended: reboot`)
 	login(h, c)
@@ -49,7 +50,7 @@ func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
 	h.run("xl", "shutdown", "-w", "guest")
 	c.expect(`has ended: poweroff`)
 	c.end()
-	if out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput(); err != nil {
+	if out, err := exec.Command("e2fsck", "-fn", fmt.Sprintf("%s?offset=%d", img, guestdisk.RootOffset)).CombinedOutput(); err != nil {
 		t.Errorf("the file system is not clean: %v\n%s", err, out)
 	}
 }
