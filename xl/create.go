@@ -231,6 +231,9 @@ const kvmPath = "/dev/kvm"
 // planLines gives what -v prints.
 func planLines(p *process.Plan) []string {
 	out := []string{fmt.Sprintf("engine %s: %s", p.Engine, p.EngineWhy)}
+	if p.Boot != "" {
+		out = append([]string{"boot " + p.Boot}, out...)
+	}
 	if p.Paths == nil {
 		return out
 	}

@@ -43,6 +43,8 @@ type longBuild struct {
 	Kernel         string    `json:"kernel,omitempty"`
 	Cmdline        string    `json:"cmdline,omitempty"`
 	Ramdisk        string    `json:"ramdisk,omitempty"`
+	Bootloader     string    `json:"bootloader,omitempty"`
+	BootloaderArgs []string  `json:"bootloader_args,omitempty"`
 	TypePV         *struct{} `json:"type.pv,omitempty"`
 	TypePVH        *struct{} `json:"type.pvh,omitempty"`
 	TypeHVM        *struct{} `json:"type.hvm,omitempty"`
@@ -81,6 +83,7 @@ func longOf(d config.Domain, domid int) longConfig {
 	b.TSCMode = []string{"", "always_emulate", "native", "native_paravirt"}[d.TSCMode&3]
 	b.MaxGrantFrames, b.MaxMaptrack, b.EventChannels = d.MaxGrantFrames, d.MaxMaptrackFrames, d.MaxEventChannels
 	b.Kernel, b.Cmdline, b.Ramdisk = d.Kernel, d.Cmdline, d.Ramdisk
+	b.Bootloader, b.BootloaderArgs = d.Bootloader, d.BootloaderArgs
 	switch d.Type {
 	case config.PV:
 		b.TypePV = &struct{}{}

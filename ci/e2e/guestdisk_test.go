@@ -25,12 +25,14 @@ func TestGuestDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []string{"pvh", "pv", "hvm"} {
-		t.Run(typ, func(t *testing.T) { wholeLife(t, d, typ) })
+	direct := fmt.Sprintf("kernel = %q\nramdisk = %q\ncmdline = %q\n", d.Kernel, d.Initrd, d.Cmdline)
+	for _, c := range []struct{ name, typ, boot string }{{"pvh", "pvh", direct}, {"pv", "pv", direct}, {"hvm", "hvm", direct},
+		{"pygrub", "pvh", "bootloader = 'pygrub'\n"}, {"pygrub-pv", "pv", "bootloader = 'pygrub'\n"}} {
+		t.Run(c.name, func(t *testing.T) { wholeLife(t, d, c.typ, c.boot) })
 	}
 }
 
-func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
+func wholeLife(t *testing.T, d guestdisk.Disk, typ, boot string) {
 	namespace(t)
 	h := newHost(t)
 	mirror := newMirror(t)
@@ -38,12 +40,11 @@ func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
 	if out, err := exec.Command("cp", "--sparse=always", d.Image, img).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	c := h.create(h.config("guest", fmt.Sprintf("type = %q\nkernel = %q\nramdisk = %q\ncmdline = %q\nmemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\nvif = [ 'bridge=%s' ]\n",
-		typ, d.Kernel, d.Initrd, d.Cmdline, img, ownBridge)))
+	c := h.create(h.config("guest", fmt.Sprintf("type = %q\n%smemory = 512\nvcpus = 2\ndisk = [ '%s,raw,xvda,rw' ]\nvif = [ 'bridge=%s' ]\n", typ, boot, img, ownBridge)))
 	login(h, c)
 	h.enter("dd if=/dev/urandom of=/kept bs=1M count=20 conv=fsync 2>/dev/null; echo sum $(md5sum < /kept); findmnt -no SOURCE,FSTYPE /")
 	sum := c.expect(`sum ([0-9a-f]{32})`)[1]
-	c.expect(`/dev/xvda +ext4`)
+	c.expect(`/dev/xvda2 +ext4`)
 	h.enter("n=$(ls /sys/class/net | grep -v '^lo$'); ip addr add " + guestAddr + "/24 dev $n; ip link set $n up; rm -rf /etc/apt/sources.list.d; echo '" + mirror + "' > /etc/apt/sources.list")
 	h.enter("apt-get update && apt-get install -y " + mirrorPackage + "; echo status=$?")
 	c.expect(`status=0`)
@@ -57,7 +58,7 @@ func wholeLife(t *testing.T, d guestdisk.Disk, typ string) {
 	h.run("xl", "shutdown", "-w", "guest")
 	c.expect(`has ended: poweroff`)
 	c.end()
-	if out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput(); err != nil {
+	if out, err := exec.Command("e2fsck", "-fn", fmt.Sprintf("%s?offset=%d", img, guestdisk.RootOffset)).CombinedOutput(); err != nil {
 		t.Errorf("the file system is not clean: %v\n%s", err, out)
 	}
 }

@@ -71,8 +71,18 @@ func fill(ctx context.Context, log io.Writer, dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, to), b, 0o644); err != nil {
 			return err
 		}
+		if to == "vmlinuz" {
+			if err := bootLoader(tree, found[0]); err != nil {
+				return err
+			}
+		}
 	}
-	if err := run(ctx, log, "mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", tree, filepath.Join(dir, "disk.img"), size); err != nil {
+	disk := filepath.Join(dir, "disk.img")
+	if err := makeDisk(disk); err != nil {
+		return err
+	}
+	if err := run(ctx, log, "mke2fs", "-q", "-t", "ext4", "-L", "root", "-U", rootUUID, "-E", fmt.Sprintf("offset=%d", RootOffset), "-d", tree, disk,
+		fmt.Sprintf("%dk", rootSize*sector>>10)); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(tree), os.Remove(tar))

@@ -16,14 +16,11 @@ const Password = "gozen"
 
 // A Disk is where the files of a disk are.
 type Disk struct {
-	Image   string // one ext4 file system with the label root, no partition table
+	Image   string // a GPT; the second partition is an ext4 file system with the label root, with GRUB's configuration in /boot/grub
 	Kernel  string
 	Initrd  string
 	Cmdline string // for both
 }
-
-// size of the file system; what nobody has written to takes no space.
-const size = "1200M"
 
 // suite and packages are what is installed.
 const suite = "bookworm"
@@ -40,7 +37,7 @@ var setUp = strings.Join([]string{
 }, "; ")
 
 // version is to be changed with what Make does otherwise.
-const version = "1"
+const version = "2"
 
 // folder gives the folder of this recipe.
 func folder() (string, error) {
@@ -48,7 +45,7 @@ func folder() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{version, size, suite, setUp}, packages...), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{version, suite, setUp, grubConfig}, packages...), "\n")))
 	return filepath.Join(root, ".cache", "guest-disk", fmt.Sprintf("%x", sum[:6])), nil
 }
 

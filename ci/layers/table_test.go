@@ -4,13 +4,16 @@ package layers
 // reserve their place.
 var ranks = map[string]int{
 	// Facts and plain data.
-	"hypervisor/xen":                0,
-	"hypervisor/x86":                0,
-	"hypervisor/x86/softfloat":      0,
-	"hypervisor/a64":                0,
-	"hypervisor/guestmem":           0,
-	"hypervisor/config":             0,
-	"hypervisor/engine/soft/native": 0,
+	"hypervisor/xen":                  0,
+	"hypervisor/x86":                  0,
+	"hypervisor/x86/softfloat":        0,
+	"hypervisor/a64":                  0,
+	"hypervisor/guestmem":             0,
+	"hypervisor/config":               0,
+	"hypervisor/engine/soft/native":   0,
+	"hypervisor/bootloader/ext4":      0,
+	"hypervisor/bootloader/fat":       0,
+	"hypervisor/bootloader/partition": 0,
 
 	// What needs only those.
 	"hypervisor/x86/decode":          1,
@@ -24,6 +27,7 @@ var ranks = map[string]int{
 	"hypervisor/clock":               1,
 	"hypervisor/ring":                1,
 	"hypervisor/image":               1,
+	"hypervisor/bootloader":          1,
 	"hypervisor/acpi/aml":            0,
 	"hypervisor/acpi":                1,
 	"hypervisor/fdt":                 1,

@@ -33,14 +33,14 @@ func (a *a64Machine) close() {
 // isA64 says whether the kernel is for arm64, and refuses one that this host cannot run. What is wrong with any other kernel
 // is for its own loader to say.
 func (m *Machine) isA64() (bool, error) {
-	if m.cfg.Kernel == "" {
+	name := m.cfg.Kernel
+	switch {
+	case m.entry != nil:
+		name = m.entry.Kernel.Path
+	case name == "":
 		return false, nil
 	}
-	f, err := m.open("kernel", m.cfg.Kernel)
-	if err != nil {
-		return false, err
-	}
-	k, err := image.A64FromFile(f)
+	k, err := m.a64Kernel()
 	if errors.Is(err, image.ErrNotA64) {
 		return false, nil
 	}
@@ -49,7 +49,7 @@ func (m *Machine) isA64() (bool, error) {
 	}
 	_ = k.Close()
 	if runtime.GOARCH != "arm64" {
-		return false, &config.Error{Field: "kernel", What: fmt.Sprintf("%s is an arm64 kernel (%s)", m.cfg.Kernel, k.Container),
+		return false, &config.Error{Field: "kernel", What: fmt.Sprintf("%s is an arm64 kernel (%s)", name, k.Container),
 			Why: "it needs an arm64 host with KVM; this one is " + runtime.GOARCH, Fix: "use an x86-64 kernel"}
 	}
 	return true, nil
@@ -87,11 +87,7 @@ func (m *Machine) makeA64() error {
 }
 
 func (m *Machine) loadA64(plan *pvh.A64Plan) (*pvh.A64Boot, error) {
-	f, err := m.open("kernel", m.cfg.Kernel)
-	if err != nil {
-		return nil, err
-	}
-	k, err := image.A64FromFile(f)
+	k, err := m.a64Kernel()
 	if err != nil {
 		return nil, err
 	}

@@ -226,7 +226,7 @@ func (m *Machine) release() {
 func (m *Machine) Info() control.Info {
 	m.mu.Lock()
 	i := control.Info{MemoryKiB: m.dom.Pages() << 2, MaxMemKiB: max(m.cfg.MaxMemoryMiB, m.cfg.MemoryMiB) << 10,
-		MaxVCPUs: m.vcpus(), Engine: m.name, EngineWhy: m.why, Paths: m.infoPaths()}
+		MaxVCPUs: m.vcpus(), Engine: m.name, EngineWhy: m.why, Paths: m.infoPaths(), Boot: m.bootWords()}
 	paused, ended, reason := m.paused, m.ended, m.reason
 	m.mu.Unlock()
 	i.EventABI = "2-level"

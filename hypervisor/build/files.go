@@ -28,11 +28,7 @@ func openFile(path string) (*os.File, error) {
 
 // images opens the kernel and the RAM disk (nil if there is none). done closes them.
 func (m *Machine) images() (k *image.Kernel, i *image.Initrd, done func(), err error) {
-	f, err := m.open("kernel", m.cfg.Kernel)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if k, err = image.FromFile(f); err != nil {
+	if k, err = m.kernel(); err != nil {
 		return nil, nil, nil, err
 	}
 	i, closeInitrd, err := m.initrd()
@@ -45,6 +41,12 @@ func (m *Machine) images() (k *image.Kernel, i *image.Initrd, done func(), err e
 
 // initrd opens the RAM disk, nil if there is none. done closes it.
 func (m *Machine) initrd() (i *image.Initrd, done func(), err error) {
+	if m.entry != nil {
+		if r, size := m.entry.Initrd(); r != nil {
+			i = &image.Initrd{Name: m.entry.Initrds[0].Path, R: r, Size: size}
+		}
+		return i, func() {}, nil
+	}
 	if m.cfg.Ramdisk == "" {
 		return nil, func() {}, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"gozen/hypervisor/apic"
 	"gozen/hypervisor/backend"
+	"gozen/hypervisor/bootloader"
 	"gozen/hypervisor/clock"
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
@@ -47,6 +48,7 @@ type Machine struct {
 	devices                sync.Mutex // guards disks and nics once the guest runs
 	disks                  []*guestDisk
 	nics                   []*guestNIC
+	entry                  *bootloader.Entry // what was chosen from the first disk; nil without a boot loader
 	console                *backend.Console
 	typed                  *typed        // of a domain with a serial port
 	input                  backend.Input // what is typed goes there
@@ -73,41 +75,46 @@ type Machine struct {
 // New builds the domain, paused.
 func New(cfg config.Domain, opts control.Options) (*Machine, error) {
 	m := &Machine{cfg: cfg, opts: opts, done: make(chan struct{}), paused: true, end: func() {}}
-	isA64, err := m.isA64()
-	if err != nil {
-		return nil, err
-	}
-	if !isA64 {
-		if err := m.pickEngine(); err != nil {
-			return nil, err
-		}
-	}
-	parts := m.make
-	switch {
-	case isA64 && cfg.Type == config.PVH:
-		parts = m.makeA64
-	case !isA64 && cfg.Type == config.PV:
-		parts = m.makePV
-	case !isA64 && cfg.Type == config.HVM:
-		parts = m.makeHVM
-	case cfg.Type != config.PVH:
-		m.release()
-		return nil, &config.Error{Field: "type", What: fmt.Sprintf("a %s domain cannot be built here", cfg.Type),
-			Why: "arm64 guests are type=\"pvh\" only", Fix: "use type=\"pvh\""}
-	}
-	err = m.openDisks()
-	if err == nil {
-		err = m.openNICs()
-	}
-	if err == nil {
-		err = parts()
-	}
-	if err != nil {
+	if err := m.assemble(); err != nil {
 		m.release()
 		return nil, err
 	}
 	m.mark("built")
 	return m, nil
+}
+
+// assemble opens the disks, which may say what is started, and then builds what the kernel needs.
+func (m *Machine) assemble() error {
+	if err := m.openDisks(); err != nil {
+		return err
+	}
+	if err := m.openNICs(); err != nil {
+		return err
+	}
+	if err := m.chooseEntry(); err != nil {
+		return err
+	}
+	isA64, err := m.isA64()
+	if err != nil {
+		return err
+	}
+	if !isA64 {
+		if err := m.pickEngine(); err != nil {
+			return err
+		}
+	}
+	switch typ := m.cfg.Type; {
+	case isA64 && typ == config.PVH:
+		return m.makeA64()
+	case !isA64 && typ == config.PV:
+		return m.makePV()
+	case !isA64 && typ == config.HVM:
+		return m.makeHVM()
+	case typ != config.PVH:
+		return &config.Error{Field: "type", What: fmt.Sprintf("a %s domain cannot be built here", typ),
+			Why: "arm64 guests are type=\"pvh\" only", Fix: "use type=\"pvh\""}
+	}
+	return m.make()
 }
 
 // make builds all parts in order.

@@ -71,6 +71,10 @@ type Domain struct {
 	Kernel  string `json:"kernel,omitempty"`  // absolute path
 	Ramdisk string `json:"ramdisk,omitempty"` // absolute path
 	Cmdline string `json:"cmdline,omitempty"`
+	// Bootloader makes kernel, RAM disk and command line come from the first disk, by our own reader whatever its name; Cmdline is appended to what is found there.
+	// See BootOptions.
+	Bootloader     string   `json:"bootloader,omitempty"`
+	BootloaderArgs []string `json:"bootloader_args,omitempty"`
 
 	Disks []Disk `json:"disks,omitempty"` // PV disks; in an HVM domain those that have a Slot are IDE disks as well
 

@@ -86,6 +86,7 @@ func (d *Domain) Validate() error {
 	add(CheckName(d.Name))
 	add(d.checkIdentity())
 	add(d.checkBoot())
+	add(d.checkBootloader())
 	add(d.checkDisks())
 	add(d.checkNICs())
 	add(d.checkMemory())
@@ -174,7 +175,7 @@ func (d *Domain) checkIdentity() *Error {
 }
 
 func (d *Domain) checkBoot() *Error {
-	if d.Kernel == "" && d.Type != HVM {
+	if d.Kernel == "" && d.Bootloader == "" && d.Type != HVM {
 		return &Error{Field: "kernel", What: "Neither kernel nor bootloader specified",
 			Fix: `add a line such as kernel = "/boot/vmlinuz"`}
 	}

@@ -160,6 +160,8 @@ type Info struct {
 	EventABI  string     `json:"event_abi,omitempty"`
 	// Paths says how guest and engine reach each other.
 	Paths *Paths `json:"paths,omitempty"`
+	// Boot says what bootloader= chose from the first disk.
+	Boot string `json:"boot,omitempty"`
 
 	Name    string    `json:"name"`
 	Domid   int       `json:"domid"`

@@ -182,6 +182,44 @@ func (b *builder) boot() {
 		cmdline = extra
 	}
 	d.Cmdline = cmdline
+	b.bootloader()
+}
+
+// bootloader takes what chooses from the domain's disk. As in libxl, HVM domains have none, and kernel and ramdisk become arguments: they name files in the disk.
+func (b *builder) bootloader() {
+	d := &b.res.Domain
+	name, _ := b.str("bootloader")
+	args := b.cfg.Find("bootloader_args")
+	switch {
+	case name == "":
+		if args != nil && !off(args.Value) {
+			b.warn("warning: bootloader_args without bootloader, ignored")
+		}
+		return
+	case d.Type == config.HVM:
+		b.warn("warning: an HVM domain has no bootloader=, ignored: its firmware starts what the disk has")
+		return
+	}
+	d.Bootloader = name
+	for _, f := range []struct {
+		key string
+		to  *string
+	}{{"kernel", &d.Kernel}, {"ramdisk", &d.Ramdisk}} {
+		if *f.to != "" {
+			b.warn("%s= names a file in the domain's first disk, since there is bootloader=", f.key)
+			d.BootloaderArgs = append(d.BootloaderArgs, "--"+f.key+"="+*f.to)
+			*f.to = ""
+		}
+	}
+	if args == nil {
+		return
+	}
+	if !args.Value.IsList { // separated by blanks, as xl has it
+		d.BootloaderArgs = append(d.BootloaderArgs, strings.Fields(args.Value.Str)...)
+	}
+	for _, v := range args.Value.List {
+		d.BootloaderArgs = append(d.BootloaderArgs, v.Str)
+	}
 }
 
 func (b *builder) resources() {

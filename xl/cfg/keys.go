@@ -17,8 +17,8 @@ const (
 var keyClasses = map[class]string{
 	obeyed: `name uuid type builder pvh kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus on_poweroff
 		on_reboot on_watchdog on_crash on_soft_reset tsc_mode max_event_channels max_grant_frames max_grant_version
-		localtime rtc_timeoffset engine deterministic seed sandbox memory_backing memory_prealloc disk vif`,
-	later: `cpuid max_maptrack_frames nestedhvm acpi driver_domain xenstore_feature_mask pool bootloader bootloader_args firmware firmware_override cpus cpus_soft
+		localtime rtc_timeoffset engine deterministic seed sandbox memory_backing memory_prealloc disk vif bootloader bootloader_args`,
+	later: `cpuid max_maptrack_frames nestedhvm acpi driver_domain xenstore_feature_mask pool firmware firmware_override cpus cpus_soft
 		cpu_weight cap extratime period slice latency vnuma shadow_memory mmio_hole p9 virtio channel
 		vuart vfb vnc vnclisten vncdisplay vncunused vncpasswd vga stdvga videoram nographic keymap usb usbversion usbdevice
 		usbctrl usbdev vkb vkb_device vdispl vsnd hap apic acpi_s3 acpi_s4 viridian altp2m altp2m_count vpmu

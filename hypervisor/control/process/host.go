@@ -100,7 +100,7 @@ func (h *host) fill(d *domain, cfg config.Domain) (err error) {
 	}
 	d.machine = m
 	in := m.Info()
-	d.plan = Plan{Engine: in.Engine, EngineWhy: in.EngineWhy, Paths: in.Paths}
+	d.plan = Plan{Engine: in.Engine, EngineWhy: in.EngineWhy, Paths: in.Paths, Boot: in.Boot}
 	fmt.Fprintf(os.Stderr, "hypervisor: domain %d (%s) is built; engine %s: %s\n", d.entry.Domid, cfg.Name, in.Engine, in.EngineWhy)
 	if d.server, err = control.Serve(d.entry, d.machine, d.ring); err != nil {
 		return err

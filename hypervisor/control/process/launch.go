@@ -43,6 +43,7 @@ type Plan struct {
 	Engine    string         `json:"engine"`
 	EngineWhy string         `json:"engine_why"`
 	Paths     *control.Paths `json:"paths,omitempty"`
+	Boot      string         `json:"boot,omitempty"`
 }
 
 // readyFD is where the domain process finds the ready pipe.
