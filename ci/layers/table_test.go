@@ -14,6 +14,7 @@ var ranks = map[string]int{
 	"hypervisor/bootloader/ext4":      0,
 	"hypervisor/bootloader/fat":       0,
 	"hypervisor/bootloader/partition": 0,
+	"hypervisor/bootloader/imagetest": 0,
 
 	// What needs only those.
 	"hypervisor/x86/decode":          1,

@@ -72,7 +72,7 @@ func serve() (stop func(), err error) {
 			}
 			go func() {
 				defer c.Close()
-				if err := orders(c); err != nil && !errors.Is(err, io.EOF) {
+				if err := orders(c); !errors.Is(err, io.EOF) {
 					fmt.Fprintln(os.Stderr, "meter: server:", err)
 				}
 			}()
