@@ -13,6 +13,7 @@ var ranks = map[string]int{
 	"hypervisor/engine/soft/native":   0,
 	"hypervisor/bootloader/ext4":      0,
 	"hypervisor/bootloader/fat":       0,
+	"hypervisor/bootloader/imagetest": 0,
 	"hypervisor/bootloader/partition": 0,
 	"hypervisor/bootloader/imagetest": 0,
 
@@ -114,7 +115,7 @@ var keptOut = map[string][]string{
 	// The domain process stays small and starts quickly; it has no command line to speak of and draws nothing.
 	"hypervisor": {"github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gvisor.dev/", "github.com/go-echarts/",
 		"gonum.org/", "github.com/prometheus/", "github.com/vishvananda/", "golang.org/x/arch", "gozen/xl", "gozen/perfctl", "gozen/benches",
-		"gozen/ci", "gozen/hypervisor/control/controltest", "testing"},
+		"gozen/ci", "gozen/hypervisor/control/controltest", "gozen/hypervisor/bootloader/imagetest", "testing"},
 	// xl and perfctl talk to domains; they hold no machine.
 	"xl": {"github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gozen/hypervisor/build", "gozen/hypervisor/engine",
 		"gozen/perfctl", "gozen/benches", "gozen/ci", "gozen/hypervisor/control/controltest", "testing"},

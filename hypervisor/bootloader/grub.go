@@ -192,6 +192,10 @@ func (g *grub) simple(c *simple) error {
 	if body, ok := g.funcs[name]; ok {
 		return g.call(body, args)
 	}
+	if strings.Contains(name, "=") {
+		g.last = true
+		return g.assign(words[:1])
+	}
 	g.last, err = g.builtin(name, args)
 	return err
 }

@@ -131,11 +131,11 @@ func (s *syslinux) plan(l *sysLabel) (*plan, error) {
 	var rest []string
 	initrd := l.initrd
 	for w := range strings.FieldsSeq(args) {
-		if v, ok := strings.CutPrefix(w, "initrd="); ok && l.initrd == "" {
+		if v, ok := strings.CutPrefix(w, "initrd="); !ok {
+			rest = append(rest, w)
+		} else if l.initrd == "" {
 			initrd = v
-			continue
 		}
-		rest = append(rest, w)
 	}
 	for f := range strings.SplitSeq(initrd, ",") {
 		if f != "" && len(p.initrds) < maxInitrds {
