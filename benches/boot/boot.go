@@ -70,7 +70,7 @@ func (f Files) copyDisk(ctx context.Context, to string) (string, error) {
 }
 
 // patience bounds one boot.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 // Gozen boots once with bin/xl create -c and gives the CPU time to init: of xl over its whole life and of the domain process at the
 // moment init's line is seen.

@@ -15,7 +15,6 @@ var ranks = map[string]int{
 	"hypervisor/bootloader/fat":       0,
 	"hypervisor/bootloader/imagetest": 0,
 	"hypervisor/bootloader/partition": 0,
-	"hypervisor/bootloader/imagetest": 0,
 
 	// What needs only those.
 	"hypervisor/x86/decode":          1,
