@@ -33,7 +33,7 @@ func OpenTap(c TapConfig) (name string, files []*os.File, err error) {
 				_ = f.Close()
 			}
 			files = nil
-			err = fmt.Errorf("make the tap %s: %w", c.Name, err)
+			err = fmt.Errorf("make the tap %s: %w", name, err)
 		}
 	}()
 	name = c.Name
