@@ -245,7 +245,7 @@ func (p *grubParser) function() (command, error) {
 	if err != nil || c.name == "" {
 		return nil, errors.Join(errors.New("a function without a name"), err)
 	}
-	for p.at < len(p.s) && p.s[p.at] != '{' && p.end() {
+	for p.at < len(p.s) && p.s[p.at] != '{' && p.s[p.at] != '}' && p.end() {
 	}
 	if p.at >= len(p.s) || p.s[p.at] != '{' {
 		return nil, fmt.Errorf("function %s without a block", c.name)
