@@ -263,6 +263,8 @@ func TestGrub_bounds(t *testing.T) {
 		"unfinished": "if true; then",
 		"quote":      "set a='x",
 		"brace":      "}",
+		"no block":   "function f }",
+		"no block 2": "function f \n;;x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := memDisk(memFS{"/boot/grub/grub.cfg": conf + entry, "/vmlinuz": "k"})
