@@ -99,7 +99,7 @@ func gpt(disk io.ReaderAt, size, at, unit int64) ([]Partition, bool) {
 			continue
 		}
 		bytesOf := (last - first + 1) * uint64(unit)
-		if start, ok := place(first, bytesOf, unit, size); ok {
+		if start, ok := place(first, bytesOf, unit, size); ok && start > 0 { // the table itself lies at 0
 			out = append(out, Partition{Number: int(i) + 1, Start: start, Size: int64(bytesOf), GUID: guid(e[16:32]), Name: name(e[56:128])})
 		}
 	}
