@@ -177,6 +177,32 @@ func TestDomain_builder(t *testing.T) {
 	}
 }
 
+// TestDomain_bootloader gives the arguments as libxl does: kernel and ramdisk name files in the disk.
+func TestDomain_bootloader(t *testing.T) {
+	const base = "name='n'\nmemory=64\ndisk=['/d,raw,xvda,rw']\nbootloader='pygrub'\n"
+	for _, c := range []struct{ src, args, cmdline, warn string }{
+		{"", "", "", ""},
+		{"bootloader_args=['--entry=1', '--args=x y']\nroot='/dev/xvda1'\nextra='ro'\n", "--entry=1|--args=x y", "root=/dev/xvda1 ro", ""},
+		{"bootloader_args='--entry=1  -q'\n", "--entry=1|-q", "", ""},
+		{"kernel='/k'\nramdisk='r'\nbootloader_args=['-q']\n", "--kernel=/k|--ramdisk=r|-q", "", "kernel= names a file in the domain's first disk"},
+	} {
+		got, err := understand(t, base+c.src)
+		d := got.Domain
+		if err != nil || d.Bootloader != "pygrub" || d.Kernel+d.Ramdisk != "" || strings.Join(d.BootloaderArgs, "|") != c.args || d.Cmdline != c.cmdline {
+			t.Errorf("%q: %+v %v", c.src, d, err)
+		}
+		if w := strings.Join(got.Warnings, "\n"); c.warn == "" && w != "" || !strings.Contains(w, c.warn) {
+			t.Errorf("%q: warnings %q", c.src, w)
+		}
+	}
+	for src, warn := range map[string]string{base + "type='hvm'\n": "an HVM domain has no bootloader=", "name='n'\nmemory=64\nkernel='k'\nbootloader_args=['x']\n": "bootloader_args without bootloader"} {
+		got, err := understand(t, src)
+		if w := strings.Join(got.Warnings, "\n"); err != nil || got.Domain.Bootloader != "" || !strings.Contains(w, warn) {
+			t.Errorf("%q: %v, warnings %q", src, err, w)
+		}
+	}
+}
+
 func TestDomain_errors(t *testing.T) {
 	const base = "name='n'\ntype='pvh'\nkernel='k'\nmemory=64\n"
 	for _, c := range []struct{ src, field, what string }{
@@ -202,6 +228,9 @@ func TestDomain_errors(t *testing.T) {
 		{"engine='kvm'\ndeterministic=1", "deterministic", `deterministic mode is not possible with engine = "kvm"`},
 		{"pci=['01:00.0']", "pci", "pci cannot be had here"},
 		{"acpi=2", "acpi", "parameter `acpi' is out of range: 2"},
+		{"kernel=''\nbootloader='pygrub'", "bootloader", "cannot run bootloader with no boot disk"},
+		{"kernel=''\ndisk=['/d,raw,xvda,rw']\nbootloader='pvgrub64'", "bootloader", `bootloader "pvgrub64" cannot be had`},
+		{"kernel=''\ndisk=['/d,raw,xvda,rw']\nbootloader='pygrub'\nbootloader_args=['--foo']", "bootloader_args", `bootloader argument "--foo" cannot be had`},
 	} {
 		res, err := understand(t, base+c.src+"\n")
 		es := config.Errors(err)
