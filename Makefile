@@ -14,7 +14,7 @@ GUEST_MODULES := button,evdev,xen-blkfront,xen-netfront
 
 # Packages whose tests are worth the race detector (it needs cgo only on some hosts; the Go tool says so).
 RACE := ./hypervisor/control/... ./hypervisor/evtchn/... ./hypervisor/gnttab/... ./hypervisor/domain/... ./hypervisor/backend/... \
-	./hypervisor/xenstore/... ./hypervisor/clock/... ./hypervisor/ring/... ./perfctl/... ./xl/...
+	./hypervisor/xenstore/... ./hypervisor/clock/... ./hypervisor/ring/... ./hypervisor/link/... ./perfctl/... ./xl/...
 
 .PHONY: help
 help: ## list the targets

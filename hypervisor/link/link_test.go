@@ -71,9 +71,12 @@ func TestQueue(t *testing.T) {
 
 func TestQueue_stop(t *testing.T) {
 	a, b := pair(t)
-	var h Header
 	done := make(chan error)
-	receive := func() { _, err := b.Receive(&h, [][]byte{make([]byte, 10)}, true); done <- err }
+	receive := func() {
+		var h Header
+		_, err := b.Receive(&h, [][]byte{make([]byte, 10)}, true)
+		done <- err
+	}
 	go receive()
 	time.Sleep(10 * time.Millisecond) // so that it waits, mostly
 	b.Stop()
@@ -86,7 +89,7 @@ func TestQueue_stop(t *testing.T) {
 	}
 	b.Start()
 	go receive()
-	if err := a.Send(h, [][]byte{{1}}); err != nil {
+	if err := a.Send(Header{}, [][]byte{{1}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {
