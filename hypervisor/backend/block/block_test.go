@@ -38,6 +38,13 @@ func newMedium(sectors int) *medium {
 func (m *medium) Size() int64    { return int64(len(m.b)) }
 func (m *medium) ReadOnly() bool { return m.ro }
 
+// at gives a byte as it is read.
+func (m *medium) at(off int) byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.b[off]
+}
+
 func (m *medium) ReadVec(p [][]byte, off int64) error {
 	if m.slow != nil {
 		<-m.slow
@@ -315,7 +322,7 @@ func TestDisk_indirect(t *testing.T) {
 	const list = dataFrame + 63
 	b.want(b.indirect(xen.BLKIF_OP_WRITE, 8, list, 60, segs...), xen.BLKIF_OP_WRITE, 0)
 	for i := range 60 {
-		if m.b[4096+i*4096+5] != byte(i) {
+		if m.at(4096+i*4096+5) != byte(i) {
 			t.Fatalf("page %d", i)
 		}
 	}

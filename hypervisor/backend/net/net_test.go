@@ -29,9 +29,9 @@ type sent struct {
 type wire struct {
 	out chan sent
 	in  chan sent
-	bad error // of Send
 
 	mu      sync.Mutex
+	bad     error // of Send
 	stopped chan struct{}
 }
 
@@ -42,8 +42,11 @@ func newWire() *wire {
 }
 
 func (w *wire) Send(h link.Header, parts [][]byte) error {
-	if w.bad != nil {
-		return w.bad
+	w.mu.Lock()
+	bad := w.bad
+	w.mu.Unlock()
+	if bad != nil {
+		return bad
 	}
 	w.out <- sent{h, bytes.Join(parts, nil)}
 	return nil
@@ -77,6 +80,12 @@ func (w *wire) Receive(h *link.Header, parts [][]byte, wait bool) (int, error) {
 		return 0, link.ErrLong
 	}
 	return len(s.frame), nil
+}
+
+func (w *wire) refuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bad = err
 }
 
 func (w *wire) Stop() {
@@ -421,10 +430,10 @@ func TestSend_dropped(t *testing.T) {
 		})
 	}
 	b.t = t
-	b.wire.bad = link.ErrFull
+	b.wire.refuse(link.ErrFull)
 	b.transmit(slot(sendFrame, 0, 0, 5, 60))
 	b.answers([2]int{5, xen.NETIF_RSP_DROPPED})
-	b.wire.bad = nil
+	b.wire.refuse(nil)
 	b.transmit(slot(sendFrame, 0, 0, 6, 60))
 	b.answers([2]int{6, 0})
 	if s := b.vif.Stats(); s.TxDropped != 7 || s.TxFrames != 1 {
