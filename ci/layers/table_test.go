@@ -55,14 +55,15 @@ var ranks = map[string]int{
 	"hypervisor/hvm":                 3,
 
 	// A domain, and what acts on it.
-	"hypervisor/domain":        4,
-	"hypervisor/hypercall":     5,
-	"hypervisor/backend":       5,
-	"hypervisor/backend/block": 6,
-	"hypervisor/backend/net":   6,
-	"hypervisor/vcpu":          6,
-	"hypervisor/snapshot":      6,
-	"hypervisor/build":         7,
+	"hypervisor/domain":              4,
+	"hypervisor/hypercall":           5,
+	"hypervisor/backend":             5,
+	"hypervisor/backend/backendtest": 3,
+	"hypervisor/backend/block":       6,
+	"hypervisor/backend/net":         6,
+	"hypervisor/vcpu":                6,
+	"hypervisor/snapshot":            6,
+	"hypervisor/build":               7,
 
 	// Programs.
 	"hypervisor":      8,

@@ -15,7 +15,7 @@ type Driver interface {
 	// Offer gives what the backend tells of itself before the frontend makes up its mind: nodes of its folder.
 	Offer() map[string]string
 	// Connect takes up work as the frontend's nodes say; front reads one. It gives more nodes of the backend's folder.
-	Connect(front func(key string) (string, bool)) (map[string]string, error)
+	Connect(front Front) (map[string]string, error)
 	// Disconnect stops work. No guest memory is touched once it has returned. Connect may come again.
 	Disconnect()
 }

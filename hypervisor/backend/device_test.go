@@ -22,7 +22,7 @@ type driver struct {
 
 func (d *driver) Offer() map[string]string { return map[string]string{"feature-x": "1"} }
 
-func (d *driver) Connect(front func(string) (string, bool)) (map[string]string, error) {
+func (d *driver) Connect(front Front) (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.got, _ = front("ring-ref")

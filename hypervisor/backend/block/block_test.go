@@ -10,14 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"gozen/hypervisor/evtchn"
-	"gozen/hypervisor/gnttab"
+	"gozen/hypervisor/backend/backendtest"
 	"gozen/hypervisor/guestmem"
 	"gozen/hypervisor/ring"
 	"gozen/hypervisor/xen"
 )
-
-const guest = 5
 
 // medium is an image in memory. What is written is lost at a power cut unless it was synced.
 type medium struct {
@@ -97,13 +94,9 @@ func (m *medium) Discard(off, n int64) error {
 
 // bench is a guest with a frontend, written for the test.
 type bench struct {
+	*backendtest.Guest
 	t      testing.TB
-	mem    *guestmem.Memory
-	grants *gnttab.Table
-	events *evtchn.Table
-	table  *guestmem.Page // grant entries
 	front  *ring.Frontend
-	port   evtchn.Port
 	disk   *Disk
 	nodes  map[string]string
 	layout *xen.BlkifLayout
@@ -119,57 +112,25 @@ const (
 
 func newBench(t testing.TB, cfg Config, pages int, nodes map[string]string) *bench {
 	t.Helper()
-	m, err := guestmem.New([]guestmem.Range{{Base: 0, Size: 4 << 20}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	b := &bench{t: t, mem: m, layout: &xen.Blkif64, broken: make(chan error, 1)}
+	b := &bench{t: t, Guest: backendtest.New(t), layout: &xen.Blkif64, broken: make(chan error, 1)}
 	if nodes["protocol"] == "x86_32-abi" {
 		b.layout = &xen.Blkif32
 	}
-	if b.grants, err = gnttab.New(gnttab.Config{Dom: guest, Memory: m, MaxFrames: 4}); err != nil {
-		t.Fatal(err)
-	}
-	var errno xen.Errno
-	if b.table, _, errno = b.grants.MapFrame(0, 0x300); errno != 0 {
-		t.Fatal(errno)
-	}
-	shared, err := m.NewPage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.events, err = evtchn.New(evtchn.Config{Dom: guest, VCPUs: 1, Memory: m, Shared: shared, MaxPort: 1023, Notify: func(int) {},
-		Info: []evtchn.VCPUInfo{{Page: shared}}}); err != nil {
-		t.Fatal(err)
-	}
-	if b.port, errno = b.events.AllocUnbound(0); errno != 0 {
-		t.Fatal(errno)
-	}
-	var ringPages []*guestmem.Page
-	b.nodes = map[string]string{"event-channel": strconv.Itoa(int(b.port)), "ring-ref": "16"}
+	b.nodes = map[string]string{"event-channel": strconv.Itoa(int(b.Port)), "ring-ref": "16"}
 	for i := range pages {
-		b.grant(uint32(ringFrame+i), 0)
-		p, err := m.PageAt(guestmem.GFN(ringFrame + i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ringPages = append(ringPages, p)
 		if pages > 1 {
 			b.nodes["ring-page-order"] = strconv.Itoa(map[int]int{2: 1, 4: 2}[pages])
 			b.nodes[fmt.Sprintf("ring-ref%d", i)] = strconv.Itoa(ringFrame + i)
 		}
 	}
+	b.front = b.Ring(t, ringFrame, pages, b.layout.Entry)
 	for k, v := range nodes {
 		b.nodes[k] = v
 	}
 	for i := range 64 {
-		b.grant(uint32(dataFrame+i), 0)
+		b.Grant(uint32(dataFrame+i), 0)
 	}
-	if b.front, err = ring.NewFrontend(ringPages, b.layout.Entry); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Grants, cfg.Events, cfg.Broken = b.grants, b.events, func(err error) {
+	cfg.Grants, cfg.Events, cfg.Broken = b.Grants, b.Events, func(err error) {
 		b.disk.Disconnect()
 		b.broken <- err
 	}
@@ -179,11 +140,6 @@ func newBench(t testing.TB, cfg Config, pages int, nodes map[string]string) *ben
 	}
 	t.Cleanup(b.disk.Disconnect)
 	return b
-}
-
-func (b *bench) grant(ref uint32, flags uint32) {
-	b.table.Store32(ref*8+4, ref)
-	b.table.Store32(ref*8, xen.GTF_permit_access|flags)
 }
 
 type seg struct {
@@ -222,7 +178,7 @@ func (b *bench) indirect(op uint8, at uint64, list uint32, n int, segs ...seg) u
 	for i, s := range segs {
 		putSeg(p[8*i:], s)
 	}
-	_ = b.mem.Write(guestmem.GFN(list).GPA(), p)
+	_ = b.Memory.Write(guestmem.GFN(list).GPA(), p)
 	r := make([]byte, b.layout.Entry)
 	r[xen.BlkifOperation], r[xen.BlkifIndirectOp] = xen.BLKIF_OP_INDIRECT, op
 	binary.LittleEndian.PutUint16(r[xen.BlkifIndirectCount:], uint16(n))
@@ -240,7 +196,7 @@ func (b *bench) put(r []byte) {
 		b.t.Fatal("the ring is full")
 	}
 	if notify {
-		b.events.Send(b.port)
+		b.Events.Send(b.Port)
 	}
 }
 
@@ -263,12 +219,10 @@ func (b *bench) want(id uint64, op uint8, status int16) {
 	}
 }
 
-func (b *bench) page(frame uint32) []byte { return b.mem.HostPage(guestmem.GFN(frame))[:] }
-
 // idle reports whether only the ring is mapped still.
 func (b *bench) idle(rings int) {
 	b.t.Helper()
-	if n := b.grants.InUse(); n != rings {
+	if n := b.Grants.InUse(); n != rings {
 		b.t.Errorf("%d grants are in use, want the ring's %d", n, rings)
 	}
 }
@@ -290,10 +244,10 @@ func TestDisk_readWrite(t *testing.T) {
 			tt.cfg.Image = m
 			b := newBench(t, tt.cfg, tt.pages, tt.nodes)
 			for i := range 100 { // round the ring, and over its pages
-				copy(b.page(dataFrame), bytes.Repeat([]byte{byte(i + 1)}, 4096))
+				copy(b.Page(dataFrame), bytes.Repeat([]byte{byte(i + 1)}, 4096))
 				b.want(b.send(xen.BLKIF_OP_WRITE, 3, 0, seg{dataFrame, 2, 5}, seg{dataFrame, 0, 0}), xen.BLKIF_OP_WRITE, 0)
 				b.want(b.send(xen.BLKIF_OP_READ, 2, 0, seg{dataFrame + 1, 0, 7}), xen.BLKIF_OP_READ, 0)
-				if p := b.page(dataFrame + 1); p[511] != 0 || p[512] != byte(i+1) || p[6*512-1] != byte(i+1) || p[6*512] != 0 {
+				if p := b.Page(dataFrame + 1); p[511] != 0 || p[512] != byte(i+1) || p[6*512-1] != byte(i+1) || p[6*512] != 0 {
 					t.Fatalf("round %d: % x % x", i, p[500:520], p[6*512-4:][:8])
 				}
 			}
@@ -317,7 +271,7 @@ func TestDisk_indirect(t *testing.T) {
 	var segs []seg
 	for i := range 60 {
 		segs = append(segs, seg{uint32(dataFrame + i), 0, 7})
-		b.page(uint32(dataFrame + i))[5] = byte(i)
+		b.Page(uint32(dataFrame + i))[5] = byte(i)
 	}
 	const list = dataFrame + 63
 	b.want(b.indirect(xen.BLKIF_OP_WRITE, 8, list, 60, segs...), xen.BLKIF_OP_WRITE, 0)
@@ -341,8 +295,8 @@ func TestDisk_indirect(t *testing.T) {
 
 func TestDisk_refuses(t *testing.T) {
 	b := newBench(t, Config{Image: newMedium(64)}, 1, nil)
-	b.grant(dataFrame+1, xen.GTF_readonly)
-	b.table.Store32((dataFrame+2)*8, xen.GTF_invalid)
+	b.Grant(dataFrame+1, xen.GTF_readonly)
+	b.Table.Store32((dataFrame+2)*8, xen.GTF_invalid)
 	for _, x := range []struct {
 		op    uint8
 		at, n uint64
@@ -392,7 +346,7 @@ func TestDisk_flush(t *testing.T) {
 	m := newMedium(64)
 	b := newBench(t, Config{Image: m}, 1, nil)
 	for i := range 20 {
-		b.page(dataFrame)[0] = byte(i + 1)
+		b.Page(dataFrame)[0] = byte(i + 1)
 		b.want(b.send(xen.BLKIF_OP_WRITE, uint64(i), 0, seg{dataFrame, 0, 0}), xen.BLKIF_OP_WRITE, 0)
 		b.want(b.send(xen.BLKIF_OP_FLUSH_DISKCACHE, 0, 0), xen.BLKIF_OP_FLUSH_DISKCACHE, 0)
 		m.mu.Lock()
@@ -400,7 +354,7 @@ func TestDisk_flush(t *testing.T) {
 			t.Errorf("write %d was lost", i)
 		}
 		m.mu.Unlock()
-		b.page(dataFrame)[0] = byte(i + 100)
+		b.Page(dataFrame)[0] = byte(i + 100)
 		b.want(b.send(xen.BLKIF_OP_WRITE_BARRIER, uint64(i), 0, seg{dataFrame, 0, 0}), xen.BLKIF_OP_WRITE_BARRIER, 0)
 		m.mu.Lock()
 		if m.safe[i*sector] != byte(i+100) {
@@ -436,9 +390,9 @@ func TestDisk_slow(t *testing.T) {
 
 func TestDisk_brokenRing(t *testing.T) {
 	b := newBench(t, Config{Image: newMedium(64)}, 1, nil)
-	p, _ := b.mem.PageAt(ringFrame)
+	p, _ := b.Memory.PageAt(ringFrame)
 	p.Store32(xen.RingReqProd, 33) // one more than there are places
-	b.events.Send(b.port)
+	b.Events.Send(b.Port)
 	select {
 	case err := <-b.broken:
 		if !errors.Is(err, ring.ErrCorrupt) {
@@ -475,15 +429,15 @@ func FuzzRing(f *testing.F) {
 		// Without goroutines, so that an input always does the same.
 		woken := false
 		b := newBench(t, Config{Image: m, Wake: func() { woken = true }, Persistent: len(in)%2 == 1}, 1, map[string]string{"feature-persistent": "1"})
-		before := bytes.Clone(b.page(0x200)) // not granted
-		p, _ := b.mem.PageAt(ringFrame)
+		before := bytes.Clone(b.Page(0x200)) // not granted
+		p, _ := b.Memory.PageAt(ringFrame)
 		prod := uint32(0)
 		for len(in) > 4 {
 			switch in[0] % 8 {
 			case 7: // the producer jumps
 				prod += uint32(in[1])
 			case 6: // a grant is taken back, or another frame's
-				b.table.Store32(uint32(in[1])%512*8, uint32(in[2])<<16|uint32(in[3]))
+				b.Table.Store32(uint32(in[1])%512*8, uint32(in[2])<<16|uint32(in[3]))
 			case 5: // memory is scribbled on
 				p.Bytes()[64+int(in[1])*16%4000] = in[2]
 			default:
@@ -492,16 +446,16 @@ func FuzzRing(f *testing.F) {
 				prod++
 			}
 			p.Store32(xen.RingReqProd, prod)
-			b.events.Send(b.port)
+			b.Events.Send(b.Port)
 			b.disk.Poll()
 			in = in[min(len(in), 5+int(in[4]%64)):]
 		}
 		_ = woken
 		b.disk.Disconnect()
-		if n := b.grants.InUse(); n != 0 {
+		if n := b.Grants.InUse(); n != 0 {
 			t.Errorf("%d grants stay in use", n)
 		}
-		if !bytes.Equal(before, b.page(0x200)) {
+		if !bytes.Equal(before, b.Page(0x200)) {
 			t.Error("memory was written to that was not granted")
 		}
 	})

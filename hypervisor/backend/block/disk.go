@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gozen/hypervisor/backend"
 	"gozen/hypervisor/evtchn"
 	"gozen/hypervisor/gnttab"
 	"gozen/hypervisor/guestmem"
@@ -122,7 +123,7 @@ func (d *Disk) Nodes() map[string]string {
 }
 
 // Connect implements backend.Driver.
-func (d *Disk) Connect(front func(string) (string, bool)) (map[string]string, error) {
+func (d *Disk) Connect(front backend.Front) (map[string]string, error) {
 	layout := &xen.Blkif64
 	switch p, _ := front("protocol"); p {
 	case "", "x86_64-abi", "arm-abi":
@@ -131,32 +132,18 @@ func (d *Disk) Connect(front func(string) (string, bool)) (map[string]string, er
 	default:
 		return nil, fmt.Errorf("the frontend's protocol is %q", p)
 	}
-	number := func(key string, least, most uint64, otherwise string) (uint64, error) {
-		v, ok := front(key)
-		if !ok {
-			v = otherwise
-		}
-		n, err := strconv.ParseUint(v, 10, 32)
-		if err != nil || n < least || n > most {
-			return 0, fmt.Errorf("the frontend's %s is %q", key, v)
-		}
-		return n, nil
-	}
-	queues, err := number("multi-queue-num-queues", 1, uint64(d.cfg.Queues), "1")
+	queues, err := front.Number("multi-queue-num-queues", 1, uint64(d.cfg.Queues), "1")
 	if err != nil {
 		return nil, err
 	}
-	order, err := number("ring-page-order", 0, maxPageOrder, "0")
+	order, err := front.Number("ring-page-order", 0, maxPageOrder, "0")
 	if err != nil {
 		return nil, err
 	}
-	persistent, _ := front("feature-persistent")
+	persistent := d.cfg.Persistent && front.Has("feature-persistent")
 	for i := range queues {
-		prefix := ""
-		if queues > 1 {
-			prefix = fmt.Sprintf("queue-%d/", i)
-		}
-		port, err := number(prefix+"event-channel", 1, 1<<32-1, "")
+		prefix := backend.Queue(i, queues)
+		port, err := front.Number(prefix+"event-channel", 1, 1<<32-1, "")
 		if err != nil {
 			return nil, err
 		}
@@ -166,13 +153,13 @@ func (d *Disk) Connect(front func(string) (string, bool)) (map[string]string, er
 			if order > 0 {
 				key += strconv.FormatUint(p, 10)
 			}
-			ref, err := number(key, 0, 1<<32-1, "")
+			ref, err := front.Number(key, 0, 1<<32-1, "")
 			if err != nil {
 				return nil, err
 			}
 			refs = append(refs, gnttab.Ref(ref))
 		}
-		q, err := newQueue(d, layout, evtchn.Port(port), refs, d.cfg.Persistent && persistent == "1")
+		q, err := newQueue(d, layout, evtchn.Port(port), refs, persistent)
 		if err != nil {
 			return nil, err
 		}
@@ -219,16 +206,10 @@ func mapAll(g *gnttab.Table, refs []gnttab.Ref) (pages []*guestmem.Page, err err
 	for _, r := range refs {
 		p, err := g.Map(r, true)
 		if err != nil {
-			unmapAll(g, refs[:len(pages)])
+			g.UnmapAll(refs[:len(pages)], true)
 			return nil, err
 		}
 		pages = append(pages, p)
 	}
 	return pages, nil
-}
-
-func unmapAll(g *gnttab.Table, refs []gnttab.Ref) {
-	for _, r := range refs {
-		_ = g.Unmap(r, true)
-	}
 }

@@ -44,13 +44,13 @@ func newQueue(d *Disk, l *xen.BlkifLayout, port evtchn.Port, refs []gnttab.Ref, 
 		q.kept = map[gnttab.Ref]*guestmem.Page{}
 	}
 	if q.ring, err = ring.NewSlots(pages, l.Entry); err != nil {
-		unmapAll(d.cfg.Grants, refs)
+		d.cfg.Grants.UnmapAll(refs, true)
 		return nil, err
 	}
 	q.Worker = backend.StartWorker(q.step, d.cfg.Wake)
 	if q.port, err = d.cfg.Events.BindHost(port, q.signalled); err != nil {
 		q.Stop()
-		unmapAll(d.cfg.Grants, refs)
+		d.cfg.Grants.UnmapAll(refs, true)
 		return nil, err
 	}
 	return q, nil
@@ -96,8 +96,7 @@ func (q *queue) prompt() {
 
 // single says that there is one request, a short read or write.
 func (q *queue) single() bool {
-	p, ok := q.d.cfg.Image.(Prompt)
-	if !ok || p == nil {
+	if _, ok := q.d.cfg.Image.(Prompt); !ok {
 		return false
 	}
 	var head [2]byte
@@ -123,7 +122,7 @@ func (q *queue) close() {
 	for ref := range q.kept {
 		_ = q.d.cfg.Grants.Unmap(ref, true)
 	}
-	unmapAll(q.d.cfg.Grants, q.refs)
+	q.d.cfg.Grants.UnmapAll(q.refs, true)
 }
 
 // drain waits until nothing is under way.

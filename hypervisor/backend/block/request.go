@@ -92,7 +92,7 @@ func (q *queue) attach(r *request, first uint64, segs []byte) error {
 		return err
 	}
 	if q.kept == nil {
-		return q.mapAll(r, segs)
+		return q.mapPages(r, segs)
 	}
 	for s := segs; len(s) > 0; s = s[xen.BlkifSegmentSize:] {
 		page, err := q.page(r, gnttab.Ref(binary.LittleEndian.Uint32(s[xen.BlkifSegmentGrant:])))
@@ -109,8 +109,8 @@ func part(page, seg []byte) []byte {
 	return page[int(seg[xen.BlkifSegmentFirst])*sector : (int(seg[xen.BlkifSegmentLast])+1)*sector]
 }
 
-// mapAll maps the pages for this request only.
-func (q *queue) mapAll(r *request, segs []byte) error {
+// mapPages maps the pages for this request only.
+func (q *queue) mapPages(r *request, segs []byte) error {
 	for s := segs; len(s) > 0; s = s[xen.BlkifSegmentSize:] {
 		r.taken = append(r.taken, gnttab.Ref(binary.LittleEndian.Uint32(s[xen.BlkifSegmentGrant:])))
 	}
@@ -175,7 +175,7 @@ func (q *queue) start(r *request) {
 	}
 	switch r.do {
 	case xen.BLKIF_OP_WRITE: // into the page cache: nothing is waited for
-		q.finish(r, status(i.WriteVec(r.iov, r.off)))
+		q.finish(r, status(q.move(r)))
 	case xen.BLKIF_OP_WRITE_BARRIER:
 		// All earlier requests are done first, this one is on stable storage before it is answered, and later ones are not begun until then.
 		q.push()
@@ -196,14 +196,14 @@ func (q *queue) read(r *request) {
 	i := q.d.cfg.Image
 	p, ok := i.(Prompt)
 	if !ok || q.d.cfg.Wake != nil {
-		q.apart(r, func() error { return i.ReadVec(r.iov, r.off) })
+		q.apart(r, func() error { return q.move(r) })
 		return
 	}
 	if done, err := p.ReadNow(r.iov, r.off); done || err != nil {
 		q.finish(r, status(err))
 		return
 	}
-	q.apart(r, func() error { return i.ReadVec(r.iov, r.off) })
+	q.apart(r, func() error { return q.move(r) })
 }
 
 // now does a read or write that need not wait; if it has to, somebody else does it.

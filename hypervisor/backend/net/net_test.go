@@ -9,15 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"gozen/hypervisor/evtchn"
-	"gozen/hypervisor/gnttab"
-	"gozen/hypervisor/guestmem"
+	"gozen/hypervisor/backend/backendtest"
 	"gozen/hypervisor/link"
 	"gozen/hypervisor/ring"
 	"gozen/hypervisor/xen"
 )
-
-const guest = 5
 
 // sent is a frame that went out.
 type sent struct {
@@ -106,13 +102,9 @@ func (w *wire) Start() {
 
 // bench is a guest with a frontend, written for the test.
 type bench struct {
+	*backendtest.Guest
 	t      testing.TB
-	mem    *guestmem.Memory
-	grants *gnttab.Table
-	events *evtchn.Table
-	table  *guestmem.Page
 	tx, rx *ring.Frontend
-	port   evtchn.Port
 	vif    *VIF
 	wire   *wire
 	nodes  map[string]string
@@ -135,51 +127,16 @@ var modern = map[string]string{"request-rx-copy": "1", "feature-sg": "1", "featu
 
 func newBench(t testing.TB, cfg Config, nodes map[string]string) *bench {
 	t.Helper()
-	m, err := guestmem.New([]guestmem.Range{{Base: 0, Size: 4 << 20}})
-	if err != nil {
-		t.Fatal(err)
+	b := &bench{t: t, Guest: backendtest.New(t), wire: newWire(), broken: make(chan error, 1)}
+	for ref := uint32(sendFrame); ref < recvFrame+recvCount; ref++ {
+		b.Grant(ref, 0)
 	}
-	t.Cleanup(m.Close)
-	b := &bench{t: t, mem: m, wire: newWire(), broken: make(chan error, 1)}
-	if b.grants, err = gnttab.New(gnttab.Config{Dom: guest, Memory: m, MaxFrames: 4}); err != nil {
-		t.Fatal(err)
-	}
-	var errno xen.Errno
-	if b.table, _, errno = b.grants.MapFrame(0, 0x300); errno != 0 {
-		t.Fatal(errno)
-	}
-	shared, err := m.NewPage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.events, err = evtchn.New(evtchn.Config{Dom: guest, VCPUs: 1, Memory: m, Shared: shared, MaxPort: 1023, Notify: func(int) {},
-		Info: []evtchn.VCPUInfo{{Page: shared}}}); err != nil {
-		t.Fatal(err)
-	}
-	if b.port, errno = b.events.AllocUnbound(0); errno != 0 {
-		t.Fatal(errno)
-	}
-	for ref := uint32(txFrame); ref < recvFrame+recvCount; ref++ {
-		b.table.Store32(ref*8+4, ref)
-		b.table.Store32(ref*8, xen.GTF_permit_access)
-	}
-	front := func(frame guestmem.GFN, entry uint32) *ring.Frontend {
-		p, err := m.PageAt(frame)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := ring.NewFrontend([]*guestmem.Page{p}, entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	b.tx, b.rx = front(txFrame, xen.NetifTxEntry), front(rxFrame, xen.NetifRxEntry)
-	b.nodes = map[string]string{"tx-ring-ref": strconv.Itoa(txFrame), "rx-ring-ref": strconv.Itoa(rxFrame), "event-channel": strconv.Itoa(int(b.port))}
+	b.tx, b.rx = b.Ring(t, txFrame, 1, xen.NetifTxEntry), b.Ring(t, rxFrame, 1, xen.NetifRxEntry)
+	b.nodes = map[string]string{"tx-ring-ref": strconv.Itoa(txFrame), "rx-ring-ref": strconv.Itoa(rxFrame), "event-channel": strconv.Itoa(int(b.Port))}
 	for k, v := range nodes {
 		b.nodes[k] = v
 	}
-	cfg.Grants, cfg.Events, cfg.Ports = b.grants, b.events, []Port{b.wire}
+	cfg.Grants, cfg.Events, cfg.Ports = b.Grants, b.Events, []Port{b.wire}
 	cfg.Broken = func(err error) {
 		b.vif.Disconnect()
 		b.broken <- err
@@ -193,8 +150,6 @@ func newBench(t testing.TB, cfg Config, nodes map[string]string) *bench {
 }
 
 func (b *bench) front(k string) (string, bool) { v, ok := b.nodes[k]; return v, ok }
-
-func (b *bench) page(frame uint32) []byte { return b.mem.HostPage(guestmem.GFN(frame))[:] }
 
 // slot is a transmit request.
 func slot(ref uint32, offset, flags, id, size int) []byte {
@@ -224,7 +179,7 @@ func (b *bench) transmit(slots ...[]byte) {
 			b.t.Fatal("the ring is full")
 		}
 	}
-	b.events.Send(b.port)
+	b.Events.Send(b.Port)
 }
 
 // answers waits for transmit responses.
@@ -269,7 +224,7 @@ func (b *bench) post(n int) {
 	for range n {
 		ref := recvFrame + b.next%recvCount
 		b.next++
-		clear(b.page(ref))
+		clear(b.Page(ref))
 		p := make([]byte, xen.NetifRxEntry)
 		binary.LittleEndian.PutUint16(p, uint16(ref))
 		binary.LittleEndian.PutUint32(p[4:], ref)
@@ -278,7 +233,7 @@ func (b *bench) post(n int) {
 		}
 		b.posted = append(b.posted, ref)
 	}
-	b.events.Send(b.port)
+	b.Events.Send(b.Port)
 }
 
 // got is a frame that the guest received.
@@ -301,7 +256,7 @@ func (b *bench) receive() (g got) {
 		if n < 0 || le.Uint16(r) != uint16(ref) || le.Uint16(r[2:]) != 0 {
 			b.t.Fatalf("response % x about page %#x", r, ref)
 		}
-		g.frame = append(g.frame, b.page(ref)[:n]...)
+		g.frame = append(g.frame, b.Page(ref)[:n]...)
 		if first {
 			g.flags = flags
 		}
@@ -322,7 +277,7 @@ func (b *bench) receive() (g got) {
 // idle reports whether only the rings and n posted pages are mapped.
 func (b *bench) idle(n int) {
 	b.t.Helper()
-	b.wait(func() bool { return b.grants.InUse() == n })
+	b.wait(func() bool { return b.Grants.InUse() == n })
 }
 
 // tcp4 makes a TCP segment with n bytes of data, whose checksum is that of the pseudo header if blank.
@@ -358,7 +313,7 @@ func right(f []byte) bool {
 func TestSend(t *testing.T) {
 	b := newBench(t, Config{}, modern)
 	plain := tcp4(100, false)
-	copy(b.page(sendFrame)[8:], plain)
+	copy(b.Page(sendFrame)[8:], plain)
 	b.transmit(slot(sendFrame, 8, xen.NETTXF_data_validated, 7, len(plain)))
 	if s := b.gone(); !bytes.Equal(s.frame, plain) || s.h != (link.Header{}) {
 		t.Errorf("%+v", s)
@@ -366,7 +321,7 @@ func TestSend(t *testing.T) {
 	b.answers([2]int{7, 0})
 
 	blank := tcp4(100, true)
-	copy(b.page(sendFrame), blank)
+	copy(b.Page(sendFrame), blank)
 	b.transmit(slot(sendFrame, 0, xen.NETTXF_csum_blank|xen.NETTXF_data_validated, 8, len(blank)))
 	if s := b.gone(); !bytes.Equal(s.frame, blank) || s.h != (link.Header{Flags: needsChecksum, CsumStart: 34, CsumOffset: 16}) {
 		t.Errorf("%+v", s.h)
@@ -375,9 +330,9 @@ func TestSend(t *testing.T) {
 
 	// A segmented frame in three parts, the middle one of a whole page.
 	large := tcp4(6000, true)
-	copy(b.page(sendFrame)[4000:], large[:96])
-	copy(b.page(sendFrame+1), large[96:96+4096])
-	copy(b.page(sendFrame + 2)[1:], large[96+4096:])
+	copy(b.Page(sendFrame)[4000:], large[:96])
+	copy(b.Page(sendFrame+1), large[96:96+4096])
+	copy(b.Page(sendFrame + 2)[1:], large[96+4096:])
 	b.transmit(slot(sendFrame, 4000, xen.NETTXF_csum_blank|xen.NETTXF_more_data|xen.NETTXF_extra_info, 1, len(large)),
 		extra(xen.XEN_NETIF_EXTRA_TYPE_GSO, 0, 0x78, 0x05, xen.XEN_NETIF_GSO_TYPE_TCPV4),
 		slot(sendFrame+1, 0, xen.NETTXF_more_data, 2, 4096), slot(sendFrame+2, 1, 0, 3, len(large)-96-4096))
@@ -398,7 +353,7 @@ func TestSend_dropped(t *testing.T) {
 	b := newBench(t, Config{}, modern)
 	arp := make([]byte, 60)
 	arp[12], arp[13] = 8, 6
-	copy(b.page(sendFrame), arp)
+	copy(b.Page(sendFrame), arp)
 	var long [][]byte
 	var dropped [][2]int
 	for i := range xen.XEN_NETIF_NR_SLOTS_MIN + 1 {
@@ -598,7 +553,7 @@ func TestCredit(t *testing.T) {
 func TestSend_rate(t *testing.T) {
 	b := newBench(t, Config{Rate: Rate{Bytes: 100, Every: 20 * time.Millisecond}}, modern)
 	f := tcp4(46, false)
-	copy(b.page(sendFrame), f)
+	copy(b.Page(sendFrame), f)
 	begin := time.Now()
 	for i := range 5 {
 		b.transmit(slot(sendFrame, 0, 0, i, len(f)))
@@ -638,23 +593,23 @@ func FuzzRings(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte, posts, jump uint8) {
 		b := newBench(t, Config{}, modern)
-		copy(b.page(sendFrame), tcp4(2000, true))
-		raw := b.page(txFrame)
+		copy(b.Page(sendFrame), tcp4(2000, true))
+		raw := b.Page(txFrame)
 		n := 0
 		for ; len(in) >= xen.NetifTxEntry && n < 256; n++ {
 			copy(raw[64+n*xen.NetifTxEntry:], in[:xen.NetifTxEntry])
 			in = in[xen.NetifTxEntry:]
 		}
-		p, _ := b.mem.PageAt(txFrame)
+		p, _ := b.Memory.PageAt(txFrame)
 		p.Store32(xen.RingReqProd, uint32(n)+uint32(jump))
-		rx := b.page(rxFrame)
+		rx := b.Page(rxFrame)
 		for i := 0; i+8 <= len(in) && i < 2048; i += 8 {
 			copy(rx[64+i:], in[i:i+8])
 		}
-		q, _ := b.mem.PageAt(rxFrame)
+		q, _ := b.Memory.PageAt(rxFrame)
 		q.Store32(xen.RingReqProd, uint32(posts))
 		b.wire.in <- sent{frame: tcp4(100, false)}
-		b.events.Send(b.port)
+		b.Events.Send(b.Port)
 		b.wait(func() bool {
 			select {
 			case <-b.broken:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gozen/hypervisor/backend"
 	"gozen/hypervisor/evtchn"
 	"gozen/hypervisor/gnttab"
 	"gozen/hypervisor/guestmem"
@@ -33,8 +34,6 @@ type Config struct {
 	Events *evtchn.Table
 	// Ports are the link's queues; the frontend may have as many.
 	Ports []Port
-	// MTU is the largest packet without segmentation, in bytes, without the Ethernet header.
-	MTU int
 	// Rate bounds what the guest sends; the zero value does not.
 	Rate Rate
 	// Broken is called, from a goroutine of its own and with no lock held, when a ring has what no working frontend puts there. The owner is to call Disconnect.
@@ -85,40 +84,25 @@ type able struct {
 func (a able) all() bool { return a.sg && a.gso4 && a.gso6 && a.csum4 && a.csum6 }
 
 // Connect implements backend.Driver.
-func (v *VIF) Connect(front func(string) (string, bool)) (map[string]string, error) {
-	number := func(key string, least, most uint64, otherwise string) (uint64, error) {
-		s, ok := front(key)
-		if !ok {
-			s = otherwise
-		}
-		n, err := strconv.ParseUint(s, 10, 32)
-		if err != nil || n < least || n > most {
-			return 0, fmt.Errorf("the frontend's %s is %q", key, s)
-		}
-		return n, nil
-	}
-	flag := func(key string) bool { s, _ := front(key); return s == "1" }
-	if !flag("request-rx-copy") {
+func (v *VIF) Connect(front backend.Front) (map[string]string, error) {
+	if !front.Has("request-rx-copy") {
 		return nil, errors.New("the frontend wants pages flipped, which is long gone: it lacks request-rx-copy")
 	}
-	can := able{sg: flag("feature-sg"), gso4: flag("feature-gso-tcpv4"), gso6: flag("feature-gso-tcpv6"), csum4: !flag("feature-no-csum-offload"),
-		csum6: flag("feature-ipv6-csum-offload")}
-	v.filter.reset(flag("request-multicast-control"))
-	queues, err := number("multi-queue-num-queues", 1, uint64(len(v.cfg.Ports)), "1")
+	can := able{sg: front.Has("feature-sg"), gso4: front.Has("feature-gso-tcpv4"), gso6: front.Has("feature-gso-tcpv6"), csum4: !front.Has("feature-no-csum-offload"),
+		csum6: front.Has("feature-ipv6-csum-offload")}
+	v.filter.reset(front.Has("request-multicast-control"))
+	queues, err := front.Number("multi-queue-num-queues", 1, uint64(len(v.cfg.Ports)), "1")
 	if err != nil {
 		return nil, err
 	}
 	for i := range queues {
-		prefix := ""
-		if _, several := front("multi-queue-num-queues"); several && queues > 1 {
-			prefix = fmt.Sprintf("queue-%d/", i)
-		}
+		prefix := backend.Queue(i, queues)
 		c := rings{can: can}
 		for _, r := range []struct {
 			key string
 			to  *gnttab.Ref
 		}{{"tx-ring-ref", &c.tx}, {"rx-ring-ref", &c.rx}} {
-			n, err := number(prefix+r.key, 0, 1<<32-1, "")
+			n, err := front.Number(prefix+r.key, 0, 1<<32-1, "")
 			if err != nil {
 				return nil, err
 			}
@@ -129,7 +113,7 @@ func (v *VIF) Connect(front func(string) (string, bool)) (map[string]string, err
 			keys = [2]string{"event-channel-tx", "event-channel-rx"}
 		}
 		for j, key := range keys {
-			n, err := number(prefix+key, 1, 1<<32-1, "")
+			n, err := front.Number(prefix+key, 1, 1<<32-1, "")
 			if err != nil {
 				return nil, err
 			}
@@ -181,61 +165,78 @@ type rings struct {
 // queue is a pair of rings with its port.
 type queue struct {
 	v     *VIF
-	refs  [2]gnttab.Ref
+	refs  []gnttab.Ref // of the rings that are mapped
 	ports []*evtchn.HostPort
 	tx    *sender
 	rx    *receiver
 }
 
-func newQueue(v *VIF, p Port, c rings) (_ *queue, err error) {
-	q := &queue{v: v, refs: [2]gnttab.Ref{c.tx, c.rx}}
-	var slots [2]*ring.Slots
-	mapped := 0
-	undo := func() {
-		for _, h := range q.ports {
-			h.Close()
-		}
-		for _, r := range q.refs[:mapped] {
-			_ = v.cfg.Grants.Unmap(r, true)
-		}
+func newQueue(v *VIF, p Port, c rings) (*queue, error) {
+	q := &queue{v: v}
+	tx, err := q.ring(c.tx, xen.NetifTxEntry)
+	if err != nil {
+		q.release()
+		return nil, err
 	}
-	for i, entry := range []uint32{xen.NetifTxEntry, xen.NetifRxEntry} {
-		page, err := v.cfg.Grants.Map(q.refs[i], true)
-		if err != nil {
-			undo()
-			return nil, fmt.Errorf("map a ring: %w", err)
-		}
-		mapped++
-		if slots[i], err = ring.NewSlots([]*guestmem.Page{page}, entry); err != nil {
-			undo()
-			return nil, err
-		}
+	rx, err := q.ring(c.rx, xen.NetifRxEntry)
+	if err != nil {
+		q.release()
+		return nil, err
 	}
-	q.tx = newSender(v, p, slots[0])
-	q.rx = newReceiver(v, p, slots[1], c.can)
-	kicks := [2]func(){q.tx.Kick, q.rx.kick}
-	if c.ports[0] == c.ports[1] {
-		kicks[0] = func() { q.tx.Kick(); q.rx.kick() }
-	}
-	for i, n := range c.ports {
-		if i == 1 && n == c.ports[0] {
-			q.rx.port = q.ports[0]
-			break
-		}
-		h, err := v.cfg.Events.BindHost(n, kicks[i])
-		if err != nil {
-			q.tx.Stop()
-			undo()
-			return nil, err
-		}
-		q.ports = append(q.ports, h)
-		if i == 0 {
-			q.tx.port = h
-		} else {
-			q.rx.port = h
-		}
+	q.tx, q.rx = newSender(v, p, tx), newReceiver(v, p, rx, c.can)
+	if err := q.bind(c.ports); err != nil {
+		q.tx.Stop()
+		q.release()
+		return nil, err
 	}
 	return q, nil
+}
+
+// ring maps a ring.
+func (q *queue) ring(ref gnttab.Ref, entry uint32) (*ring.Slots, error) {
+	page, err := q.v.cfg.Grants.Map(ref, true)
+	if err != nil {
+		return nil, fmt.Errorf("map a ring: %w", err)
+	}
+	q.refs = append(q.refs, ref)
+	return ring.NewSlots([]*guestmem.Page{page}, entry)
+}
+
+// bind takes up the event channels, which may be one.
+func (q *queue) bind(ports [2]evtchn.Port) (err error) {
+	one := ports[0] == ports[1]
+	kick := q.tx.Kick
+	if one {
+		kick = func() { q.tx.Kick(); q.rx.kick() }
+	}
+	if q.tx.port, err = q.port(ports[0], kick); err != nil {
+		return err
+	}
+	if q.rx.port = q.tx.port; !one {
+		q.rx.port, err = q.port(ports[1], q.rx.kick)
+	}
+	return err
+}
+
+func (q *queue) port(n evtchn.Port, kick func()) (*evtchn.HostPort, error) {
+	h, err := q.v.cfg.Events.BindHost(n, kick)
+	if err == nil {
+		q.ports = append(q.ports, h)
+	}
+	return h, err
+}
+
+// release gives the ports back, then the rings, of a queue that does not work.
+func (q *queue) release() {
+	q.unbind()
+	q.v.cfg.Grants.UnmapAll(q.refs, true)
+}
+
+func (q *queue) unbind() {
+	for _, h := range q.ports {
+		h.Close()
+	}
+	q.ports = nil
 }
 
 func (q *queue) start() {
@@ -246,12 +247,8 @@ func (q *queue) start() {
 
 // close ends the queue; no guest memory is touched once it has returned.
 func (q *queue) close() {
-	for _, h := range q.ports {
-		h.Close()
-	}
+	q.unbind()
 	q.tx.close()
 	q.rx.close()
-	for _, r := range q.refs {
-		_ = q.v.cfg.Grants.Unmap(r, true)
-	}
+	q.release()
 }
