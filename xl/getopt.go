@@ -123,6 +123,15 @@ func (o *options) longOpt(name string) (byte, bool) {
 // format is the value of -o: table (also ""), or json.
 type format string
 
+// parseFormat is parse for a command that has only -o, and needs so many operands.
+func (a *app) parseFormat(c *call, need int) (args []string, f format, rc int) {
+	args, rc = a.parse(c, options{short: "o:", need: need}, func(_ byte, v string) { f = format(v) })
+	if rc == noReturn {
+		rc = a.checkFormat(f)
+	}
+	return args, f, rc
+}
+
 // checkFormat checks the value of -o.
 func (a *app) checkFormat(f format) int {
 	switch f {

@@ -17,12 +17,8 @@ type idReply struct {
 }
 
 func (a *app) domid(c *call) int {
-	var f format
-	args, rc := a.parse(c, options{short: "o:", need: 1}, func(_ byte, v string) { f = format(v) })
+	args, f, rc := a.parseFormat(c, 1)
 	if rc != noReturn {
-		return rc
-	}
-	if rc := a.checkFormat(f); rc != noReturn {
 		return rc
 	}
 	all, ok := a.domains()
@@ -43,12 +39,8 @@ func (a *app) domid(c *call) int {
 }
 
 func (a *app) domname(c *call) int {
-	var f format
-	args, rc := a.parse(c, options{short: "o:", need: 1}, func(_ byte, v string) { f = format(v) })
+	args, f, rc := a.parseFormat(c, 1)
 	if rc != noReturn {
-		return rc
-	}
-	if rc := a.checkFormat(f); rc != noReturn {
 		return rc
 	}
 	id, err := strconv.ParseUint(args[0], 10, 32)

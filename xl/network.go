@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/control/process"
+	"gozen/hypervisor/link"
 	"gozen/xl/cfg"
 )
 
@@ -22,9 +22,8 @@ func (a *app) networkAttach(c *call) int {
 	if !ok {
 		return exitFail
 	}
-	have, err := nicsOf(f)
-	if err != nil {
-		a.failed(f, "list the network devices of", err)
+	have, ok := a.nics(f)
+	if !ok {
 		return exitFail
 	}
 	id := 0
@@ -45,30 +44,20 @@ func (a *app) networkAttach(c *call) int {
 	}
 	name, files, err := process.OpenTap(n, 1)
 	if err != nil {
-		a.explain(&config.Error{What: fmt.Sprintf("network device %d cannot be had", n.ID), Why: err.Error(), Fix: "check that the bridge is there (ip link show type bridge), and that you may make taps"}, nil)
+		a.explain(n.Refused(err), nil)
 		return exitFail
 	}
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
+	defer link.CloseAll(files)
 	return a.onDevice(f, "attach a network device to", func(c *control.Client, ctx context.Context) error { return c.AttachNIC(ctx, n, name, files) })
 }
 
 func (a *app) networkDetach(c *call) int {
-	force := false
-	args, rc := a.parse(c, options{long: map[string]byte{"force": 'f'}, need: 2}, func(byte, string) { force = true })
+	f, args, force, rc := a.parseDetach(c, "network devices")
 	if rc != noReturn {
 		return rc
 	}
-	f, ok := a.findGuest(args[0], "detach network devices from")
+	have, ok := a.nics(f)
 	if !ok {
-		return exitFail
-	}
-	have, err := nicsOf(f)
-	if err != nil {
-		a.failed(f, "list the network devices of", err)
 		return exitFail
 	}
 	id := -1
@@ -82,12 +71,17 @@ func (a *app) networkDetach(c *call) int {
 		return exitFail
 	}
 	return a.onDevice(f, "detach a network device from", func(c *control.Client, ctx context.Context) error {
-		err := c.DetachNIC(ctx, id, force)
-		if errors.Is(err, control.ErrBusy) {
-			return &config.Error{What: fmt.Sprintf("network device %s is still there", args[1]), Why: control.ErrBusy.Error(), Fix: "set it down in the guest and try again, or use --force"}
-		}
-		return err
+		return explainBusy(c.DetachNIC(ctx, id, force), "network device "+args[1], "set it down in the guest")
 	})
+}
+
+// nics gives a domain's network devices; false: they could not be read, which has been said.
+func (a *app) nics(f control.Found) ([]networkDevice, bool) {
+	have, err := nicsOf(f)
+	if err != nil {
+		a.failed(f, "list the network devices of", err)
+	}
+	return have, err == nil
 }
 
 // networkDevice is a row of network-list.
@@ -107,35 +101,12 @@ type networkDevice struct {
 }
 
 func (a *app) networkList(c *call) int {
-	var f format
-	args, rc := a.parse(c, options{short: "o:", need: 1}, func(_ byte, v string) { f = format(v) })
-	if rc != noReturn {
-		return rc
-	}
-	if rc := a.checkFormat(f); rc != noReturn {
-		return rc
-	}
-	rows := []networkDevice{}
-	for _, name := range args {
-		d, ok := a.find(name)
-		if !ok {
-			continue // xl goes on with the next one
+	return listDevices(a, c, "network devices", nicsOf, func(rows []networkDevice) {
+		fmt.Fprintf(a.out, "%-3s %-2s %-17s %-6s %-5s %-6s %5s/%-5s %-30s\n", "Idx", "BE", "Mac Addr.", "handle", "state", "evt-ch", "tx-", "rx-ring-ref", "BE-path")
+		for _, r := range rows {
+			fmt.Fprintf(a.out, "%-3d %-2d %-17s %-6d %-5d %-6d %5d/%-11d %-30s\n", r.ID, r.Backend, r.MAC, r.ID, r.State, r.EventTx, r.RingTx, r.RingRx, r.BackendDir)
 		}
-		got, err := nicsOf(d)
-		if err != nil {
-			a.failed(d, "list the network devices of", err)
-			return exitFail
-		}
-		rows = append(rows, got...)
-	}
-	if f == "json" {
-		return a.printJSON(rows)
-	}
-	fmt.Fprintf(a.out, "%-3s %-2s %-17s %-6s %-5s %-6s %5s/%-5s %-30s\n", "Idx", "BE", "Mac Addr.", "handle", "state", "evt-ch", "tx-", "rx-ring-ref", "BE-path")
-	for _, r := range rows {
-		fmt.Fprintf(a.out, "%-3d %-2d %-17s %-6d %-5d %-6d %5d/%-11d %-30s\n", r.ID, r.Backend, r.MAC, r.ID, r.State, r.EventTx, r.RingTx, r.RingRx, r.BackendDir)
-	}
-	return exitOK
+	})
 }
 
 // nicsOf reads a domain's network devices from xenstore.

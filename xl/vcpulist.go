@@ -9,12 +9,8 @@ import (
 )
 
 func (a *app) vcpuList(c *call) int {
-	var f format
-	args, rc := a.parse(c, options{short: "o:"}, func(_ byte, v string) { f = format(v) })
+	args, f, rc := a.parseFormat(c, 0)
 	if rc != noReturn {
-		return rc
-	}
-	if rc := a.checkFormat(f); rc != noReturn {
 		return rc
 	}
 	doms, ok := a.chosen(args)

@@ -3,12 +3,8 @@ package main
 import "fmt"
 
 func (a *app) vmList(c *call) int {
-	var f format
-	_, rc := a.parse(c, options{short: "o:"}, func(_ byte, v string) { f = format(v) })
+	_, f, rc := a.parseFormat(c, 0)
 	if rc != noReturn {
-		return rc
-	}
-	if rc := a.checkFormat(f); rc != noReturn {
 		return rc
 	}
 	doms, ok := a.domains()

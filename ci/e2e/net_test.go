@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"runtime"
@@ -16,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"gozen/hypervisor/link"
 )
 
 // Addresses of the test's own network.
@@ -44,27 +47,8 @@ func namespace(t *testing.T) {
 	if err := addBridge(fd, ownBridge); err != nil {
 		t.Skipf("this kernel makes no bridges: %v", err)
 	}
-	address := func(name, ip string, req uint) {
-		r, err := unix.NewIfreq(name)
-		if err == nil {
-			err = r.SetInet4Addr(net.ParseIP(ip).To4())
-		}
-		if err == nil {
-			err = unix.IoctlIfreq(fd, req, r)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	address(ownBridge, hostAddr, unix.SIOCSIFADDR)
-	address(ownBridge, "255.255.255.0", unix.SIOCSIFNETMASK)
-	for _, name := range []string{"lo", ownBridge} {
-		r, err := unix.NewIfreq(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.SetUint16(unix.IFF_UP)
-		if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r); err != nil {
+	for name, address := range map[string]netip.Prefix{"lo": {}, ownBridge: netip.MustParsePrefix(hostAddr + "/24")} {
+		if err := link.SetUp(name, address); err != nil {
 			t.Fatal(err)
 		}
 	}

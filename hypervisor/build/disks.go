@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"syscall"
 
@@ -154,43 +153,17 @@ func (m *Machine) AttachDisk(c config.Disk, f *os.File) error {
 
 // DetachDisk implements control.Disks.
 func (m *Machine) DetachDisk(ctx context.Context, number int, force bool) error {
-	m.devices.Lock()
-	at := slices.IndexFunc(m.disks, func(d *guestDisk) bool { n, _ := d.cfg.Number(); return n == number })
-	if at < 0 {
-		m.devices.Unlock()
+	d, ok := find(m, &m.disks, func(d *guestDisk) bool { n, _ := d.cfg.Number(); return n == number })
+	if !ok {
 		return &config.Error{Field: "disk", What: fmt.Sprintf("the domain has no disk with the number %d", number), Fix: "xl block-list names those it has"}
 	}
-	d := m.disks[at]
-	m.devices.Unlock()
 	if m.pc != nil && d.cfg.Slot() >= 0 {
 		return &config.Error{Field: "disk", What: fmt.Sprintf("disk %s stays", d.cfg.Vdev), Why: "it is an IDE disk as well, and those cannot be pulled out", Fix: "name disks that shall go xvde or higher"}
 	}
-	if err := m.letGo(ctx, d.dev, force); err != nil {
-		return err
-	}
-	m.devices.Lock()
-	defer m.devices.Unlock()
-	if at = slices.Index(m.disks, d); at >= 0 { // nobody else has taken it away meanwhile
-		m.disks = slices.Delete(m.disks, at, at+1)
-		d.close()
-	}
-	return nil
+	return detach(ctx, m, &m.disks, d, force)
 }
 
-// letGo waits until the guest has let a device go.
-func (m *Machine) letGo(ctx context.Context, dev *backend.Device, force bool) error {
-	if force {
-		return nil
-	}
-	select {
-	case <-dev.Detach():
-		return nil
-	case <-m.done:
-		return control.ErrEnded
-	case <-ctx.Done():
-		return control.ErrBusy
-	}
-}
+func (d *guestDisk) shown() *backend.Device { return d.dev }
 
 func (d *guestDisk) close() {
 	if d.dev != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 
 	"gozen/hypervisor/backend"
@@ -34,19 +33,15 @@ func (m *Machine) openNICs() error {
 		}
 		name, files, err := m.opts.OpenNIC(c)
 		if err != nil {
-			return nicError(c, err)
+			return c.Refused(err)
 		}
 		n, err := newNIC(c, name, files)
 		if err != nil {
-			return nicError(c, err)
+			return c.Refused(err)
 		}
 		m.nics = append(m.nics, n)
 	}
 	return nil
-}
-
-func nicError(c config.NIC, err error) error {
-	return &config.Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", c.ID), Why: err.Error(), Fix: "check that the bridge is there (ip link show type bridge), and that you may make taps; bridge= without a name joins none"}
 }
 
 // newNIC takes files over, also on an error.
@@ -106,7 +101,7 @@ func (m *Machine) offerNICs() error {
 func (m *Machine) AttachNIC(c config.NIC, name string, files []*os.File) error {
 	n, err := newNIC(c, name, files)
 	if err != nil {
-		return nicError(c, err)
+		return c.Refused(err)
 	}
 	if m.cfg.Deterministic {
 		n.close()
@@ -130,25 +125,14 @@ func (m *Machine) AttachNIC(c config.NIC, name string, files []*os.File) error {
 
 // DetachNIC implements control.NICs.
 func (m *Machine) DetachNIC(ctx context.Context, id int, force bool) error {
-	m.devices.Lock()
-	at := slices.IndexFunc(m.nics, func(n *guestNIC) bool { return n.cfg.ID == id })
-	if at < 0 {
-		m.devices.Unlock()
+	n, ok := find(m, &m.nics, func(n *guestNIC) bool { return n.cfg.ID == id })
+	if !ok {
 		return &config.Error{Field: "vif", What: fmt.Sprintf("the domain has no network device %d", id), Fix: "xl network-list names those it has"}
 	}
-	n := m.nics[at]
-	m.devices.Unlock()
-	if err := m.letGo(ctx, n.dev, force); err != nil {
-		return err
-	}
-	m.devices.Lock()
-	defer m.devices.Unlock()
-	if at = slices.Index(m.nics, n); at >= 0 { // nobody else has taken it away meanwhile
-		m.nics = slices.Delete(m.nics, at, at+1)
-		n.close()
-	}
-	return nil
+	return detach(ctx, m, &m.nics, n, force)
 }
+
+func (n *guestNIC) shown() *backend.Device { return n.dev }
 
 func (n *guestNIC) close() {
 	if n.dev != nil {

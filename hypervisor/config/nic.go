@@ -71,6 +71,12 @@ func (n *NIC) Check() *Error {
 	return nil
 }
 
+// Refused says why the host does not give the device its tap.
+func (n *NIC) Refused(why error) *Error {
+	return &Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", n.ID), Why: why.Error(),
+		Fix: "check that the bridge is there (ip link show type bridge), and that you may make taps; bridge= without a name joins none"}
+}
+
 func (d *Domain) checkNICs() *Error {
 	ids, macs, names := map[int]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range d.NICs {

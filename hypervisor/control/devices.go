@@ -53,15 +53,33 @@ func (s *Server) disks() (Disks, error) {
 	return nil, errors.New("this domain's disks are fixed")
 }
 
+func (s *Server) nics() (NICs, error) {
+	if n, ok := s.machine.(NICs); ok {
+		return n, nil
+	}
+	return nil, errors.New("this domain's network devices are fixed")
+}
+
+// described reads the device that a request has in the field key.
+func described[D any, P interface {
+	*D
+	Check() *config.Error
+}](w http.ResponseWriter, r *http.Request, key string) (d D, ok bool) {
+	if err := json.Unmarshal([]byte(r.FormValue(key)), &d); err != nil {
+		fail(w, http.StatusBadRequest, fmt.Errorf("%s: %w", key, err))
+		return d, false
+	}
+	if e := P(&d).Check(); e != nil {
+		fail(w, http.StatusBadRequest, e)
+		return d, false
+	}
+	return d, true
+}
+
 // attachDisk is POST /v1/disks?disk=JSON.
 func (s *Server) attachDisk(w http.ResponseWriter, r *http.Request) {
-	var d config.Disk
-	if err := json.Unmarshal([]byte(r.FormValue("disk")), &d); err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("disk: %w", err))
-		return
-	}
-	if e := d.Check(); e != nil {
-		fail(w, http.StatusBadRequest, e)
+	d, ok := described[config.Disk](w, r, "disk")
+	if !ok {
 		return
 	}
 	s.takeFiles(w, r, d.Path, func(files []*os.File) error {
@@ -79,21 +97,16 @@ func (s *Server) attachDisk(w http.ResponseWriter, r *http.Request) {
 
 // attachNIC is POST /v1/nics?nic=JSON&name=INTERFACE.
 func (s *Server) attachNIC(w http.ResponseWriter, r *http.Request) {
-	var n config.NIC
-	if err := json.Unmarshal([]byte(r.FormValue("nic")), &n); err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("nic: %w", err))
-		return
-	}
-	if e := n.Check(); e != nil {
-		fail(w, http.StatusBadRequest, e)
+	n, ok := described[config.NIC](w, r, "nic")
+	if !ok {
 		return
 	}
 	name := r.FormValue("name")
 	s.takeFiles(w, r, name, func(files []*os.File) error {
-		m, ok := s.machine.(NICs)
-		if !ok {
+		m, err := s.nics()
+		if err != nil {
 			closeAll(files)
-			return errors.New("this domain's network devices are fixed")
+			return err
 		}
 		return m.AttachNIC(n, name, files)
 	})
@@ -168,36 +181,34 @@ type detachRequest struct {
 
 // detachDisk is POST /v1/disks/detach.
 func (s *Server) detachDisk(w http.ResponseWriter, r *http.Request) {
-	var q detachRequest
-	if !decode(w, r, &q) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), detachTime)
-	defer cancel()
-	done(w, s.use(func() error {
+	s.detach(w, r, func(ctx context.Context, q detachRequest) error {
 		m, err := s.disks()
 		if err != nil {
 			return err
 		}
 		return m.DetachDisk(ctx, q.Number, q.Force)
-	}))
+	})
 }
 
 // detachNIC is POST /v1/nics/detach.
 func (s *Server) detachNIC(w http.ResponseWriter, r *http.Request) {
+	s.detach(w, r, func(ctx context.Context, q detachRequest) error {
+		m, err := s.nics()
+		if err != nil {
+			return err
+		}
+		return m.DetachNIC(ctx, q.Number, q.Force)
+	})
+}
+
+func (s *Server) detach(w http.ResponseWriter, r *http.Request, do func(context.Context, detachRequest) error) {
 	var q detachRequest
 	if !decode(w, r, &q) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), detachTime)
 	defer cancel()
-	done(w, s.use(func() error {
-		m, ok := s.machine.(NICs)
-		if !ok {
-			return errors.New("this domain's network devices are fixed")
-		}
-		return m.DetachNIC(ctx, q.Number, q.Force)
-	}))
+	done(w, s.use(func() error { return do(ctx, q) }))
 }
 
 // AttachDisk gives the guest a disk whose image is f, opened as d says.

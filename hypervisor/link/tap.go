@@ -3,6 +3,8 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -29,9 +31,7 @@ const offloads = 1 | 2 | 4 | 8
 func OpenTap(c TapConfig) (name string, files []*os.File, err error) {
 	defer func() {
 		if err != nil {
-			for _, f := range files {
-				_ = f.Close()
-			}
+			CloseAll(files)
 			files = nil
 			err = fmt.Errorf("make the tap %s: %w", name, err)
 		}
@@ -76,8 +76,75 @@ func explainTap(err error) error {
 	return err
 }
 
+// CloseAll gives files back.
+func CloseAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
 // join sets an interface up, as part of a bridge.
 func join(name, bridge string, mtu int) error {
+	return ask(name, func(fd int, r *unix.Ifreq) error {
+		if mtu > 0 {
+			r.SetUint32(uint32(mtu))
+			if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, r); err != nil {
+				return fmt.Errorf("set its MTU to %d: %w", mtu, err)
+			}
+		}
+		if bridge != "" {
+			if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, r); err != nil {
+				return fmt.Errorf("find its index: %w", err)
+			}
+			if err := addTo(fd, bridge, r.Uint32()); err != nil {
+				return err
+			}
+		}
+		return up(fd, r)
+	})
+}
+
+// addTo puts the interface with an index into a bridge.
+func addTo(fd int, bridge string, index uint32) error {
+	b, err := unix.NewIfreq(bridge)
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", bridge, err)
+	}
+	b.SetUint32(index)
+	switch err := unix.IoctlIfreq(fd, unix.SIOCBRADDIF, b); {
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("there is no bridge %s", bridge)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("%s is not a bridge", bridge)
+	case err != nil:
+		return fmt.Errorf("join the bridge %s: %w", bridge, err)
+	}
+	return nil
+}
+
+// SetUp sets an interface of the host up. With an address that is not the zero value, it gets that before. It needs CAP_NET_ADMIN.
+func SetUp(name string, address netip.Prefix) error {
+	return ask(name, func(fd int, r *unix.Ifreq) error {
+		if address.IsValid() {
+			mask := net.CIDRMask(address.Bits(), 32)
+			for _, s := range []struct {
+				req uint
+				ip  []byte
+			}{{unix.SIOCSIFADDR, address.Addr().AsSlice()}, {unix.SIOCSIFNETMASK, mask}} {
+				if err := r.SetInet4Addr(s.ip); err != nil {
+					return fmt.Errorf("give %s the address %s: %w", name, address, err)
+				}
+				if err := unix.IoctlIfreq(fd, s.req, r); err != nil {
+					return fmt.Errorf("give %s the address %s: %w", name, address, err)
+				}
+			}
+		}
+		return up(fd, r)
+	})
+}
+
+// ask opens what is asked about an interface, for do.
+func ask(name string, do func(fd int, r *unix.Ifreq) error) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -87,30 +154,11 @@ func join(name, bridge string, mtu int) error {
 	if err != nil {
 		return err
 	}
-	if mtu > 0 {
-		r.SetUint32(uint32(mtu))
-		if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, r); err != nil {
-			return fmt.Errorf("set its MTU to %d: %w", mtu, err)
-		}
-	}
-	if bridge != "" {
-		if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, r); err != nil {
-			return fmt.Errorf("find its index: %w", err)
-		}
-		index := r.Uint32()
-		b, err := unix.NewIfreq(bridge)
-		if err != nil {
-			return fmt.Errorf("bridge %s: %w", bridge, err)
-		}
-		b.SetUint32(index)
-		if err := unix.IoctlIfreq(fd, unix.SIOCBRADDIF, b); errors.Is(err, unix.ENODEV) {
-			return fmt.Errorf("there is no bridge %s", bridge)
-		} else if errors.Is(err, unix.EOPNOTSUPP) {
-			return fmt.Errorf("%s is not a bridge", bridge)
-		} else if err != nil {
-			return fmt.Errorf("join the bridge %s: %w", bridge, err)
-		}
-	}
+	return do(fd, r)
+}
+
+// up sets an interface up and leaves its other flags.
+func up(fd int, r *unix.Ifreq) error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, r); err != nil {
 		return fmt.Errorf("read its flags: %w", err)
 	}

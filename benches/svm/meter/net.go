@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"gozen/hypervisor/link"
 )
 
 // The host's end of the guest's network: the tap, its address, and where the server listens.
 const (
 	tapName    = "tap0"
 	tapAddress = "10.77.0.1"
-	tapMask    = "255.255.255.0"
 	tapServer  = tapAddress + ":7777"
 )
 
@@ -29,32 +29,7 @@ func address(name string) error {
 			return err
 		}
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	for _, s := range []struct {
-		req  uint
-		addr string
-	}{{unix.SIOCSIFADDR, tapAddress}, {unix.SIOCSIFNETMASK, tapMask}} {
-		r, err := unix.NewIfreq(name)
-		if err != nil {
-			return err
-		}
-		if err := r.SetInet4Addr(net.ParseIP(s.addr).To4()); err != nil {
-			return err
-		}
-		if err := unix.IoctlIfreq(fd, s.req, r); err != nil {
-			return fmt.Errorf("give %s the address %s: %w", name, s.addr, err)
-		}
-	}
-	r, err := unix.NewIfreq(name)
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
+	return link.SetUp(name, netip.MustParsePrefix(tapAddress+"/24"))
 }
 
 // serve answers the program in the guest: orders of a letter and a number, 32 bits each. s: it sends so many MiB, and gets a byte then; r: it is sent so

@@ -146,9 +146,7 @@ func (h *held) nic(n config.NIC) (name string, files []*os.File, err error) {
 	for _, f := range t.files {
 		fd, err := duplicate(f)
 		if err != nil {
-			for _, f := range files {
-				_ = f.Close()
-			}
+			link.CloseAll(files)
 			return "", nil, err
 		}
 		files = append(files, os.NewFile(uintptr(fd), t.name))
