@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"gozen/benches/boot"
-	"gozen/benches/guest/initramfs"
 	"gozen/benches/svm"
 	"gozen/ci/kernels"
 	"gozen/ci/testbed"
@@ -65,17 +64,7 @@ func (p *plan) devices(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	var a initramfs.Archive
-	a.File("/init", 0o755, []byte(runIO))
-	a.HostFile(ioC, 0o755, program)
-	a.HostFile("/bin/busybox", 0o755, box)
-	for _, applet := range []string{"sh", "mount", "sleep", "insmod", "ip", "ping"} {
-		a.Symlink("/bin/"+applet, "busybox")
-	}
-	for _, d := range []string{"/proc", "/sys", "/dev", "/modules"} {
-		a.Dir(d, 0o755)
-	}
-	a.Device("/dev/console", 0o600, 5, 1)
+	a := userland(runIO, box, ioC, program, []string{"sh", "mount", "sleep", "insmod", "ip", "ping"}, "/modules")
 	order := ""
 	for _, m := range modules {
 		a.HostFile("/modules/"+filepath.Base(m), 0o644, m)

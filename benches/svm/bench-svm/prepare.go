@@ -156,18 +156,23 @@ func (p *plan) guests(dir string, f kernels.Files, hosts []string) error {
 
 // opsDisk is the initial RAM disk of a guest that runs the operations.
 func (p *plan) opsDisk(box string) ([]byte, error) {
+	return userland(runOps, box, opsC, p.files[opsC], []string{"sh", "mount", "sleep"}, "/tmp").Bytes()
+}
+
+// userland begins an initial RAM disk: an init script, a program, busybox at box with applets, and folders.
+func userland(init, box, inside, program string, applets []string, dirs ...string) *initramfs.Archive {
 	var a initramfs.Archive
-	a.File("/init", 0o755, []byte(runOps))
-	a.HostFile("/bin/ops", 0o755, p.files[opsC])
+	a.File("/init", 0o755, []byte(init))
+	a.HostFile(inside, 0o755, program)
 	a.HostFile("/bin/busybox", 0o755, box)
-	for _, applet := range []string{"sh", "mount", "sleep"} {
+	for _, applet := range applets {
 		a.Symlink("/bin/"+applet, "busybox")
 	}
-	for _, d := range []string{"/proc", "/sys", "/dev", "/tmp"} {
+	for _, d := range append([]string{"/proc", "/sys", "/dev"}, dirs...) {
 		a.Dir(d, 0o755)
 	}
 	a.Device("/dev/console", 0o600, 5, 1)
-	return a.Bytes()
+	return &a
 }
 
 const (

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,15 +16,6 @@ import (
 	"gozen/hypervisor/bootloader/imagetest"
 )
 
-func content(n int) string {
-	r := rand.New(rand.NewPCG(uint64(n), 1))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return string(b)
-}
-
 func open(t *testing.T, img io.ReaderAt, size int64) *FS {
 	t.Helper()
 	f, err := Open(img, size)
@@ -35,32 +25,19 @@ func open(t *testing.T, img io.ReaderAt, size int64) *FS {
 	return f
 }
 
-// same says whether all files can be read, at once and in pieces.
-func same(t *testing.T, f *FS, files map[string]string) {
-	t.Helper()
-	for p, want := range files {
-		file, err := f.Open(p)
+// reader is what imagetest reads by.
+func reader(f *FS) imagetest.Reader {
+	return imagetest.Reader{List: f.List, Open: func(path string) (io.ReaderAt, int64, error) {
+		file, err := f.Open(path)
 		if err != nil {
-			t.Error(err)
-			continue
+			return nil, 0, err
 		}
-		got, err := io.ReadAll(io.NewSectionReader(file, 0, file.Size))
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %d bytes, %v; want %d", p, len(got), err, len(want))
-			continue
-		}
-		for off := int64(len(want)) - 1; off >= 0; off -= int64(len(want)/200 + 77) { // backwards
-			var b [2900]byte
-			n, err := file.ReadAt(b[:], off)
-			if string(b[:n]) != want[off:min(len(want), int(off)+len(b))] || err != nil && err != io.EOF {
-				t.Fatalf("%s at %d: %d bytes, %v", p, off, n, err)
-			}
-		}
-	}
+		return file, file.Size, nil
+	}}
 }
 
 func TestOpen(t *testing.T) {
-	files := map[string]string{"/boot/vmlinuz": content(200_000), "/empty": "", "/small": "x", "/holes": strings.Repeat("\x00", 20_000) + "end", "/boot/grub/grub.cfg": "set"}
+	files := map[string]string{"/boot/vmlinuz": imagetest.Content(200_000), "/empty": "", "/small": "x", "/holes": strings.Repeat("\x00", 20_000) + "end", "/boot/grub/grub.cfg": "set"}
 	for i := range 60 {
 		files[fmt.Sprintf("/many/%s%d", strings.Repeat("n", 40), i)] = fmt.Sprint(i)
 	}
@@ -74,8 +51,8 @@ func TestOpen(t *testing.T) {
 	if f.Kind != "ext2" || f.Label != "root" || f.UUID != "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee" {
 		t.Errorf("%s %q %s", f.Kind, f.Label, f.UUID)
 	}
-	same(t, f, files)
-	same(t, f, map[string]string{"to": files["/boot/vmlinuz"], "/boot/up": files["/boot/vmlinuz"], "boot/abs/grub.cfg": "set", "/long": "x", "/out": "x", "/many/../small": "x"})
+	reader(f).Same(t, files)
+	reader(f).Same(t, map[string]string{"to": files["/boot/vmlinuz"], "/boot/up": files["/boot/vmlinuz"], "boot/abs/grub.cfg": "set", "/long": "x", "/out": "x", "/many/../small": "x"})
 	for p, want := range map[string]string{"/self": "too many symbolic links", "/none": "no such file", "/small/x": "no such file", "/boot": "not a regular file",
 		"/" + strings.Repeat("x", 300): "no such file", strings.Repeat("/boot/..", 2000): "too long"} {
 		if _, err := f.Open(p); err == nil || !strings.Contains(err.Error(), want) {
@@ -94,7 +71,7 @@ func TestOpen_mke2fs(t *testing.T) {
 		t.Skip("it needs mke2fs: install e2fsprogs")
 	}
 	src := t.TempDir()
-	files := map[string]string{"/boot/vmlinuz-6.1": content(3 << 20), "/boot/grub/grub.cfg": content(150), "/empty": "", "/tiny": "tiny", "/d/e/f/g": "deep", "/mid": content(40_000)}
+	files := map[string]string{"/boot/vmlinuz-6.1": imagetest.Content(3 << 20), "/boot/grub/grub.cfg": imagetest.Content(150), "/empty": "", "/tiny": "tiny", "/d/e/f/g": "deep", "/mid": imagetest.Content(40_000)}
 	for i := range 2500 {
 		files[fmt.Sprintf("/many/%s%d", strings.Repeat("name", 8), i)] = ""
 	}
@@ -151,7 +128,7 @@ func TestOpen_mke2fs(t *testing.T) {
 					few[p] = s
 				}
 			}
-			same(t, f, few)
+			reader(f).Same(t, few)
 			names, err := f.List("/many")
 			if err != nil || len(names) != 2500 {
 				t.Errorf("%d names, %v", len(names), err)
@@ -254,12 +231,12 @@ func TestExtents_hostile(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add(imagetest.Ext2(map[string]string{"/boot/grub/grub.cfg": "set x=y", "/k": content(14_000), "/l": imagetest.Link + "boot"}, "root"))
+	f.Add(imagetest.Ext2(map[string]string{"/boot/grub/grub.cfg": "set x=y", "/k": imagetest.Content(14_000), "/l": imagetest.Link + "boot"}, "root"))
 	f.Add(extents([]byte{0x0a, 0xf3, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0}, 2048))
 	if _, err := exec.LookPath("mke2fs"); err == nil {
 		src := f.TempDir()
 		_ = os.Mkdir(filepath.Join(src, "d"), 0o755)
-		_ = os.WriteFile(filepath.Join(src, "d", "f"), []byte(content(5000)), 0o600)
+		_ = os.WriteFile(filepath.Join(src, "d", "f"), []byte(imagetest.Content(5000)), 0o600)
 		_ = os.WriteFile(filepath.Join(src, "inline"), []byte("inline data of a file that has more than fits into the block map of its inode, and so goes on behind"), 0o600)
 		img := filepath.Join(f.TempDir(), "img")
 		for _, features := range []string{"^has_journal,^resize_inode,inline_data", "^has_journal,^resize_inode,meta_bg"} {
@@ -279,22 +256,6 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		walkAll(t, fs, "/", 0)
+		reader(fs).Walk(t, "/")
 	})
-}
-
-func walkAll(t *testing.T, fs *FS, dir string, depth int) {
-	names, _ := fs.List(dir)
-	for _, n := range names[:min(len(names), 8)] {
-		if file, err := fs.Open(dir + n); err == nil {
-			b := make([]byte, 1500)
-			for _, off := range []int64{0, file.Size / 2, max(0, file.Size-1), file.Size} {
-				if n, err := file.ReadAt(b, off); n < len(b) && err == nil {
-					t.Fatalf("%d bytes and no error", n)
-				}
-			}
-		} else if depth < 3 {
-			walkAll(t, fs, dir+n+"/", depth+1)
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,16 +14,7 @@ import (
 	"gozen/hypervisor/bootloader/imagetest"
 )
 
-func content(n int) string {
-	r := rand.New(rand.NewPCG(uint64(n), 1))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return string(b)
-}
-
-var tree = map[string]string{"/EFI/Debian/grub.cfg": "configfile\n", "/a file with a name that is long.txt": content(5000), "/empty": "", "/d/e/f/ü": "deep"}
+var tree = map[string]string{"/EFI/Debian/grub.cfg": "configfile\n", "/a file with a name that is long.txt": imagetest.Content(5000), "/empty": "", "/d/e/f/ü": "deep"}
 
 func open(t *testing.T, img []byte) *FS {
 	t.Helper()
@@ -35,28 +25,15 @@ func open(t *testing.T, img []byte) *FS {
 	return f
 }
 
-// same says whether all files can be read, at once and in pieces.
-func same(t *testing.T, f *FS, files map[string]string) {
-	t.Helper()
-	for p, want := range files {
-		file, err := f.Open(p)
+// reader is what imagetest reads by.
+func reader(f *FS) imagetest.Reader {
+	return imagetest.Reader{List: f.List, Open: func(path string) (io.ReaderAt, int64, error) {
+		file, err := f.Open(path)
 		if err != nil {
-			t.Error(err)
-			continue
+			return nil, 0, err
 		}
-		got, err := io.ReadAll(io.NewSectionReader(file, 0, file.Size))
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %d bytes, %v; want %d", p, len(got), err, len(want))
-			continue
-		}
-		for off := int64(len(want)) - 1; off >= 0; off -= 777 { // backwards
-			var b [900]byte
-			n, err := file.ReadAt(b[:], off)
-			if string(b[:n]) != want[off:min(len(want), int(off)+900)] || err != nil && err != io.EOF {
-				t.Errorf("%s at %d: %d bytes, %v", p, off, n, err)
-			}
-		}
-	}
+		return file, file.Size, nil
+	}}
 }
 
 func TestOpen(t *testing.T) {
@@ -64,8 +41,8 @@ func TestOpen(t *testing.T) {
 	if f.bits != 12 || f.UUID != "1234-ABCD" || f.Label != "ESP" {
 		t.Errorf("FAT%d %q %q", f.bits, f.UUID, f.Label)
 	}
-	same(t, f, tree)
-	same(t, f, map[string]string{"efi/DEBIAN/GRUB.CFG": tree["/EFI/Debian/grub.cfg"], "./d//e/f/ü": "deep"})
+	reader(f).Same(t, tree)
+	reader(f).Same(t, map[string]string{"efi/DEBIAN/GRUB.CFG": tree["/EFI/Debian/grub.cfg"], "./d//e/f/ü": "deep"})
 	names, err := f.List("/EFI")
 	if err != nil || !slices.Equal(names, []string{"Debian"}) {
 		t.Errorf("%q %v", names, err)
@@ -108,7 +85,7 @@ func TestOpen_mkfs(t *testing.T) {
 				t.Fatal(err)
 			}
 			run("mkfs.vfat", "-F", fmt.Sprint(tt.bits), "-s", "1", "-n", "BOOT", "-i", "1234abcd", img)
-			files := map[string]string{"/loader/entries/a-long-name-6.1.0-9.conf": "title x", "/UPPER.TXT": "u", "/lower.txt": "l", "/big": content(300_000)}
+			files := map[string]string{"/loader/entries/a-long-name-6.1.0-9.conf": "title x", "/UPPER.TXT": "u", "/lower.txt": "l", "/big": imagetest.Content(300_000)}
 			run("mmd", "-i", img, "::/loader", "::/loader/entries")
 			for range 3 { // in pieces: files come and go between
 				for p, s := range files {
@@ -127,7 +104,7 @@ func TestOpen_mkfs(t *testing.T) {
 			if f.bits != tt.bits || f.UUID != "1234-ABCD" || f.Label != "BOOT" {
 				t.Errorf("FAT%d %q %q", f.bits, f.UUID, f.Label)
 			}
-			same(t, f, files)
+			reader(f).Same(t, files)
 			names, err := f.List("/")
 			slices.Sort(names)
 			if want := []string{"UPPER.TXT", "big", "loader", "lower.txt"}; err != nil || !slices.Equal(names, want) {
@@ -140,7 +117,7 @@ func TestOpen_mkfs(t *testing.T) {
 // TestRead_hostile reads a chain that is a loop, and one that ends too early.
 func TestRead_hostile(t *testing.T) {
 	for name, next := range map[string]uint16{"loop": 2, "end": 0xfff, "outside": 0xff0} {
-		img := imagetest.FAT(map[string]string{"/f": content(1<<20 + 1)}, "")
+		img := imagetest.FAT(map[string]string{"/f": imagetest.Content(1<<20 + 1)}, "")
 		at := 512 + 3 // the entry of cluster 2, the file's first
 		img[at], img[at+1] = byte(next), img[at+1]&0xf0|byte(next>>8)
 		file, err := open(t, img).Open("/f")
@@ -155,7 +132,7 @@ func TestRead_hostile(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add(imagetest.FAT(map[string]string{"/EFI/Debian/grub.cfg": "configfile", "/a long name": content(3000)}, "x")[:64<<10])
+	f.Add(imagetest.FAT(map[string]string{"/EFI/Debian/grub.cfg": "configfile", "/a long name": imagetest.Content(3000)}, "x")[:64<<10])
 	wide := make([]byte, 64<<10)
 	copy(wide, imagetest.FAT(nil, "")[:512])
 	copy(wide[17:], "\x00\x00\x80\x00\xf8\x00\x00") // no root entries, 128 sectors, no size of a table
@@ -168,25 +145,9 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		walkAll(t, fs, "/", 0)
+		reader(fs).Walk(t, "/")
 	})
 }
 
 // longEntry is a file named A in cluster 3.
 const longEntry = "A       TXT\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x05\x00\x00\x00"
-
-func walkAll(t *testing.T, fs *FS, dir string, depth int) {
-	names, _ := fs.List(dir)
-	for _, n := range names[:min(len(names), 8)] {
-		if file, err := fs.Open(dir + n); err == nil {
-			b := make([]byte, 1500)
-			for _, off := range []int64{0, file.Size / 2, max(0, file.Size-1), file.Size} {
-				if n, err := file.ReadAt(b, off); n < len(b) && err == nil {
-					t.Fatalf("%d bytes and no error", n)
-				}
-			}
-		} else if depth < 3 {
-			walkAll(t, fs, dir+n+"/", depth+1)
-		}
-	}
-}
