@@ -20,11 +20,17 @@ type credit struct {
 	next time.Time // the credit is renewed
 }
 
-func newCredit(r Rate) *credit { return &credit{rate: r, left: r.Bytes} }
+// newCredit gives nil for a rate that bounds nothing, of which there is always enough.
+func newCredit(r Rate) *credit {
+	if r.Bytes <= 0 || r.Every <= 0 {
+		return nil
+	}
+	return &credit{rate: r, left: r.Bytes}
+}
 
 // wait gives the time until the guest may send.
 func (c *credit) wait(now time.Time) time.Duration {
-	if c.rate.Bytes <= 0 || c.rate.Every <= 0 {
+	if c == nil {
 		return 0
 	}
 	c.mu.Lock()
@@ -40,7 +46,7 @@ func (c *credit) wait(now time.Time) time.Duration {
 }
 
 func (c *credit) spend(n int) {
-	if c.rate.Bytes <= 0 || c.rate.Every <= 0 {
+	if c == nil {
 		return
 	}
 	c.mu.Lock()

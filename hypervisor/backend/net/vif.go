@@ -44,7 +44,7 @@ type Config struct {
 type VIF struct {
 	cfg    Config
 	filter filter
-	credit *credit
+	credit *credit // nil: no bound
 
 	mu     sync.Mutex
 	queues []*queue
