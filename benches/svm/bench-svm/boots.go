@@ -37,9 +37,7 @@ func (p *plan) boots(hosts []string) (out []bootSpec) {
 	for _, h := range hosts {
 		jobs := []testbed.Job{
 			job("boot-gozen", "boot", "gozen", vmlinux, greeter),
-			job("boot-qemu", "boot", "qemu", vmlinux, greeter, "/usr/bin/"+qemuMicrovm, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", "1",
-				"-m", fmt.Sprint(boot.MemoryMiB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-				"-kernel", vmlinux, "-initrd", greeter, "-append", "'console=ttyS0 quiet'"),
+			job("boot-qemu", slices.Concat([]string{"boot", "qemu", vmlinux, greeter}, qemu(qemuMicrovm, "microvm,rtc=on", vmlinux, greeter))...),
 			job("boot-bzimage", "boot", "gozen-bzimage", vmlinuz(svm.Host61), greeter),
 			job("port-exit", "port-exit", portExitC),
 			job("pause", "pause"),
@@ -48,8 +46,7 @@ func (p *plan) boots(hosts []string) (out []bootSpec) {
 		if h == svm.Host612 {
 			jobs = append(jobs, job("operations-native", "guest", "gozen-native", "native", vmlinuz(h), opsDisk))
 		}
-		out = append(out, bootSpec{h, "host with kernel " + h, hostMiB, p.files, jobs, nil},
-			bootSpec{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}, nil})
+		out = append(out, p.with(h, jobs), p.bare(h))
 	}
 	return out
 }
@@ -61,14 +58,27 @@ func (p *plan) modeBoots() []bootSpec {
 		job("boot-pvh", "boot", "gozen", vmlinuz(h), greeter),
 		job("boot-pv", "boot", "gozen-pv", vmlinuz(h), greeter),
 		job("boot-hvm", "boot", "gozen-hvm", vmlinuz(h), greeter),
-		job("boot-qemu", "boot", "qemu-pc", vmlinuz(h), greeter, "/usr/bin/"+qemuPC, "-M", "pc", "-accel", "kvm", "-cpu", "host", "-smp", "1",
-			"-m", fmt.Sprint(boot.MemoryMiB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-			"-kernel", vmlinuz(h), "-initrd", greeter, "-append", "'console=ttyS0 quiet'"),
+		job("boot-qemu", slices.Concat([]string{"boot", "qemu-pc", vmlinuz(h), greeter}, qemu(qemuPC, "pc", vmlinuz(h), greeter))...),
 		job("operations", "guest", "gozen", "default", vmlinuz(h), opsDisk),
 		job("operations-pv", "guest", "gozen-pv", "default", vmlinuz(h), opsDisk),
 	}
-	return []bootSpec{{h, "host with kernel " + h, hostMiB, p.files, jobs, nil},
-		{h, "bare kernel " + h, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}, nil}}
+	return []bootSpec{p.with(h, jobs), p.bare(h)}
+}
+
+// with is a host that has guests.
+func (p *plan) with(host string, jobs []testbed.Job, modules ...string) bootSpec {
+	return bootSpec{host, "host with kernel " + host, hostMiB, p.files, jobs, modules}
+}
+
+// bare is a host whose own kernel is measured.
+func (p *plan) bare(host string) bootSpec {
+	return bootSpec{host, "bare kernel " + host, boot.MemoryMiB, p.some(meter, opsC), []testbed.Job{job("bare-operations", "bare", "bare", opsC)}, nil}
+}
+
+// qemu is the command line of one of Debian's QEMUs on KVM, for the shell.
+func qemu(program, machine, kernel, initrd string) []string {
+	return []string{"/usr/bin/" + program, "-M", machine, "-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", fmt.Sprint(boot.MemoryMiB), "-nodefaults", "-no-user-config",
+		"-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd, "-append", "'console=ttyS0 quiet'"}
 }
 
 // job runs meter.

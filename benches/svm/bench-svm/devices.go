@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"gozen/benches/boot"
 	"gozen/benches/svm"
 	"gozen/ci/kernels"
 	"gozen/ci/testbed"
@@ -97,14 +96,13 @@ func compile(ctx context.Context, dir, inside string) (string, error) {
 
 // deviceBoots lists what is to be run for the targets of devices.
 func (p *plan) deviceBoots() []bootSpec {
-	const fill = "dd if=/dev/urandom of=" + diskFile + " bs=1M count=64 2>/dev/null; exec meter "
-	jobs := []testbed.Job{
-		{Name: "io-gozen", Script: fill + "io gozen " + vmlinux + " " + ioDisk + " " + diskFile},
-		{Name: "io-qemu", Script: fill + "io qemu " + vmlinux + " " + ioDisk + " " + diskFile + " /usr/bin/" + qemuMicrovm +
-			" -M microvm,rtc=on -accel kvm -cpu host -smp 1 -m " + fmt.Sprint(boot.MemoryMiB) + " -nodefaults -no-user-config -display none -no-reboot -serial stdio" +
-			" -kernel " + vmlinux + " -initrd " + ioDisk + " -append 'console=ttyS0 quiet'" +
-			" -drive id=d,if=none,format=raw,file=" + diskFile + " -device virtio-blk-device,drive=d" +
-			" -netdev tap,id=n,ifname=tap0,script=no,downscript=no -device virtio-net-device,netdev=n"},
+	const fill = "dd if=/dev/urandom of=" + diskFile + " bs=1M count=64 2>/dev/null; "
+	io := func(name string, command ...string) testbed.Job {
+		j := job("io-"+name, append([]string{"io", name, vmlinux, ioDisk, diskFile}, command...)...)
+		j.Script = fill + j.Script
+		return j
 	}
-	return []bootSpec{{svm.Host61, "host with kernel " + svm.Host61, hostMiB, p.files, jobs, []string{"tun"}}}
+	virtio := append(qemu(qemuMicrovm, "microvm,rtc=on", vmlinux, ioDisk), "-drive", "id=d,if=none,format=raw,file="+diskFile, "-device", "virtio-blk-device,drive=d",
+		"-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-device,netdev=n")
+	return []bootSpec{p.with(svm.Host61, []testbed.Job{io("gozen"), io("qemu", virtio...)}, "tun")}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -95,17 +96,11 @@ func run(ctx context.Context, o options) (bool, error) {
 	}
 	figures := svm.Figures{}
 	var errs []error
-	if !o.modes && !o.devices && slices.Contains(o.hosts, svm.Host61) && strings.Contains("boot-bare", o.only) {
+	w := p.suite(o, figures)
+	if w.floor && strings.Contains("boot-bare", o.only) {
 		errs = append(errs, p.floor(ctx, dir, figures))
 	}
-	boots, targets := p.boots(o.hosts), svm.Targets()
-	if o.modes {
-		boots, targets = p.modeBoots(), svm.ModeTargets()
-	}
-	if o.devices {
-		boots, targets = p.deviceBoots(), svm.DeviceTargets()
-	}
-	for _, b := range boots {
+	for _, b := range w.boots {
 		if ctx.Err() == nil {
 			errs = append(errs, b.run(ctx, o, figures))
 		}
@@ -113,14 +108,10 @@ func run(ctx context.Context, o options) (bool, error) {
 	if len(figures) == 0 {
 		return false, errors.Join(append(errs, errNothing)...)
 	}
-	table := figures.Table
-	if o.devices {
-		table = figures.DeviceTable
-	}
-	errs = append(errs, table(os.Stdout, o.hosts), writeJSON(o.json, figures))
+	errs = append(errs, w.table(os.Stdout, o.hosts), writeJSON(o.json, figures))
 	fmt.Println()
 	all := true
-	for _, t := range targets {
+	for _, t := range w.targets {
 		if !t.For(o.hosts) {
 			continue
 		}
@@ -129,6 +120,24 @@ func run(ctx context.Context, o options) (bool, error) {
 		all = all && ok
 	}
 	return all, errors.Join(errs...)
+}
+
+// suite is what is measured, and how it is shown and judged.
+type suite struct {
+	boots   []bootSpec
+	targets []svm.Target
+	table   func(io.Writer, []string) error
+	floor   bool // the guest's kernel is booted on the bare processor, too
+}
+
+func (p *plan) suite(o options, fs svm.Figures) suite {
+	switch {
+	case o.modes:
+		return suite{boots: p.modeBoots(), targets: svm.ModeTargets(), table: fs.Table}
+	case o.devices:
+		return suite{boots: p.deviceBoots(), targets: svm.DeviceTargets(), table: fs.DeviceTable}
+	}
+	return suite{boots: p.boots(o.hosts), targets: svm.Targets(), table: fs.Table, floor: slices.Contains(o.hosts, svm.Host61)}
 }
 
 func writeJSON(path string, figures svm.Figures) error {
