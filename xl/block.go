@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
+	"gozen/hypervisor/control/process"
 	"gozen/xl/cfg"
 )
 
@@ -32,13 +31,9 @@ func (a *app) blockAttach(c *call) int {
 	if a.dryRun {
 		return a.printJSON(d)
 	}
-	how := os.O_RDWR
-	if d.ReadOnly {
-		how = os.O_RDONLY
-	}
-	file, err := os.OpenFile(d.Path, how|syscall.O_NONBLOCK, 0)
+	file, err := process.OpenDisk(d)
 	if err != nil {
-		a.explain(&config.Error{What: fmt.Sprintf("disk %s cannot be opened", d.Vdev), Why: err.Error(), Fix: "check the path and the rights of the file"}, nil)
+		a.explain(d.Refused(err), nil)
 		return exitFail
 	}
 	defer file.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -180,4 +181,140 @@ func TestDisk_killed(t *testing.T) {
 	c.expect(`wrote 3\.`)
 	h.run("xl", "destroy", "killed")
 	<-c.ended
+}
+
+// image makes an image of a format with content.
+func (h *host) image(name, format string, content []byte) string {
+	h.t.Helper()
+	if _, err := exec.LookPath("qemu-nbd"); err != nil {
+		if os.Getenv("GOZEN_REQUIRE_KERNELS") != "" {
+			h.t.Fatal(err)
+		}
+		h.t.Skipf("needs Debian's package qemu-utils: %v", err)
+	}
+	raw, img := h.write(name+".raw", content), filepath.Join(h.dir, name)
+	if out, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", format, raw, img).CombinedOutput(); err != nil {
+		h.t.Fatalf("qemu-img: %v\n%s", err, out)
+	}
+	return img
+}
+
+// raw gives what is in an image, which nothing has open.
+func (h *host) raw(img, format string) []byte {
+	h.t.Helper()
+	to := img + ".out"
+	h.eventually("the image is free", func() bool {
+		_, err := exec.Command("qemu-img", "convert", "-f", format, "-O", "raw", img, to).CombinedOutput()
+		return err == nil
+	})
+	b, err := os.ReadFile(to)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
+// formatScript reads and writes an image in a format, starts again, and reads what it wrote.
+const formatScript = `mount -t devtmpfs dev /dev
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/xvda ] && break; sleep 0.2; done
+b=/bin/busybox
+echo "sum $($b md5sum < /dev/xvda)"
+if [ "$($b head -c 5 /dev/xvda)" = again ]; then
+	echo "second life"
+	poweroff -f
+fi
+(printf again; yes gozen | $b head -c 3000000) | $b dd of=/dev/xvda bs=65536 2>/dev/null
+$b blkdiscard -o 4194304 -l 1048576 /dev/xvda && echo discarded
+$b sync
+reboot -f
+`
+
+// TestDisk_formats gives guests disks in other formats than raw.
+func TestDisk_formats(t *testing.T) {
+	for _, tt := range []struct{ typ, format, driver string }{{"pvh", "qcow2", "qcow2"}, {"pv", "vhd", "vpc"}, {"hvm", "qed", "qed"}} {
+		t.Run(tt.typ+"/"+tt.format, func(t *testing.T) {
+			h := newHost(t)
+			content := make([]byte, 8<<20)
+			r := rand.NewChaCha8([32]byte{9})
+			_, _ = r.Read(content)
+			img := h.image("disk", tt.driver, content)
+			c := h.create(h.debianModules("formats", "6.1-cloud", []string{"xen_blkfront"}, formatScript,
+				fmt.Sprintf("type = %q\ndisk = [ 'format=%s,vdev=xvda,access=rw,target=%s' ]\n", tt.typ, tt.format, img)))
+			if sum := c.expect(`sum ([0-9a-f]{32})`)[1]; tt.format != "vhd" && sum != fmt.Sprintf("%x", md5.Sum(content)) { // vhd rounds the size up
+				t.Errorf("the guest reads something else: %s", sum)
+			}
+			c.expect("discarded")
+			c.expect("second life")
+			c.expect("has ended: poweroff")
+			c.end()
+			got := h.raw(img, tt.driver)[:len(content)]
+			forgot := got[4<<20 : 5<<20]
+			kept := tt.format != "qcow2" && bytes.Equal(forgot, content[4<<20:5<<20]) // the others have no holes
+			if !bytes.HasPrefix(got, []byte("againgozen\ngozen\n")) || !bytes.Equal(forgot, make([]byte, 1<<20)) && !kept || !bytes.Equal(got[5<<20:], content[5<<20:]) {
+				t.Errorf("the image is not as the guest left it: it begins with %q", got[:24])
+			}
+		})
+	}
+}
+
+// TestDisk_formatKilled is TestDisk_killed for an image in a format: also the process that reads the image ends with the domain, after what it was asked.
+func TestDisk_formatKilled(t *testing.T) {
+	h := newHost(t)
+	img := h.image("k.qcow2", "qcow2", make([]byte, 8<<20))
+	c := h.create(h.debianModules("killed", "6.1-cloud", []string{"xen_blkfront"}, killScript, fmt.Sprintf("disk = [ '%s,qcow2,xvda,rw' ]\n", img)))
+	c.expect(`wrote 40\.`)
+	d, ok := h.domain("killed")
+	if !ok {
+		t.Fatal("the domain is not listed")
+	}
+	if err := syscall.Kill(d.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-c.ended
+	c.mu.Lock()
+	wrote := regexp.MustCompile(`wrote (\d+)\.`).FindAllStringSubmatch(string(c.text), -1)
+	c.mu.Unlock()
+	got := h.raw(img, "qcow2")
+	for _, w := range wrote {
+		n, _ := strconv.Atoi(w[1])
+		if want := "sector " + w[1] + "\n"; !bytes.HasPrefix(got[n*512:], []byte(want)) {
+			t.Fatalf("sector %d of %d was lost: it begins with %q", n, len(wrote), got[n*512:][:16])
+		}
+	}
+	if out, err := exec.Command("qemu-img", "check", img).CombinedOutput(); err != nil {
+		t.Errorf("qemu-img check: %v\n%s", err, out)
+	}
+}
+
+// TestDisk_formatRefused has images that cannot be had, at the start and while a guest runs: one clear line, and the guest is not harmed.
+func TestDisk_formatRefused(t *testing.T) {
+	h := newHost(t)
+	good := h.image("good", "qcow2", bytes.Repeat([]byte("gozen"), 1<<16))
+	whole, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, noise := h.write("short", whole[:100]), h.write("noise", bytes.Repeat([]byte{0xa5}, 4096))
+	cut := h.write("cut", whole[:len(whole)-70000]) // the table is there, the data is not
+	for _, img := range []string{short, noise, h.dir + "/nowhere"} {
+		out, err := h.try("xl", "create", h.hello("refused", fmt.Sprintf("disk = [ '%s,qcow2,xvda,rw' ]\n", img)))
+		if err == nil || strings.Contains(out, "panic") || strings.Count(out, "xl: ") != 1 {
+			t.Errorf("%s: %v\n%s", img, err, out)
+		}
+	}
+	c := h.create(h.debianModules("grow", "6.1-cloud", []string{"xen_blkfront"}, attachScript, ""))
+	c.expect("ready for disks")
+	for _, img := range []string{short, noise, h.dir + "/nowhere"} {
+		if out, err := h.try("xl", "block-attach", "grow", img, "qcow2", "xvdc", "w"); err == nil || strings.Contains(out, "panic") {
+			t.Errorf("%s: %v\n%s", img, err, out)
+		}
+	}
+	h.run("xl", "block-attach", "grow", cut, "qcow2", "xvdd", "r")
+	h.run("xl", "block-attach", "grow", good, "qcow2", "xvdc", "r")
+	c.expect(fmt.Sprintf("came: %x", md5.Sum(bytes.Repeat([]byte("gozen"), 1<<16))))
+	h.run("xl", "destroy", "grow")
+	<-c.ended
+	for _, img := range []string{good, cut} { // nothing holds them any more
+		_ = h.raw(img, "qcow2")
+	}
 }

@@ -2,10 +2,10 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 
 	"gozen/hypervisor/backend"
 	"gozen/hypervisor/backend/block"
@@ -20,7 +20,7 @@ var _ control.Disks = (*Machine)(nil)
 // A guestDisk is one disk of the domain: the image, and the PV device that the guest sees it by.
 type guestDisk struct {
 	cfg   config.Disk
-	image *disk.Raw
+	image disk.Image
 	work  *block.Disk
 	dev   *backend.Device
 }
@@ -38,35 +38,14 @@ func (m *Machine) openDisks() error {
 }
 
 func (m *Machine) openDisk(c config.Disk) (*guestDisk, error) {
-	open := m.opts.OpenDisk
-	if open == nil {
-		open = openImage
+	if m.opts.OpenDisk == nil {
+		return nil, c.Refused(errors.New("nothing opens images here"))
 	}
-	f, err := open(c)
+	i, err := m.opts.OpenDisk(c)
 	if err != nil {
-		return nil, &config.Error{Field: "disk", What: fmt.Sprintf("disk %s cannot be opened", c.Vdev), Why: err.Error(), Fix: "check the path and the rights of the file"}
+		return nil, c.Refused(err)
 	}
-	r, err := newImage(c, f)
-	if err != nil {
-		return nil, err
-	}
-	return &guestDisk{cfg: c, image: r}, nil
-}
-
-func newImage(c config.Disk, f *os.File) (*disk.Raw, error) {
-	r, err := disk.NewRaw(f, c.ReadOnly)
-	if err != nil {
-		return nil, &config.Error{Field: "disk", What: fmt.Sprintf("disk %s cannot be had", c.Vdev), Why: err.Error(), Fix: "give it a raw image or a block device that nobody else uses"}
-	}
-	return r, nil
-}
-
-func openImage(d config.Disk) (*os.File, error) {
-	how := os.O_RDWR
-	if d.ReadOnly {
-		how = os.O_RDONLY
-	}
-	return os.OpenFile(d.Path, how|syscall.O_NONBLOCK, 0)
+	return &guestDisk{cfg: c, image: i}, nil
 }
 
 // ideDisks gives the disks that an HVM domain has at its IDE controller.
@@ -87,10 +66,7 @@ func (m *Machine) offer(d *guestDisk) error {
 	number, _ := d.cfg.Number()
 	image := block.Image(d.image)
 	if d.cfg.NoDiscard {
-		image = struct {
-			block.Image
-			block.Prompt
-		}{d.image, d.image}
+		image = keepAll(d.image)
 	}
 	d.work = block.New(block.Config{Grants: m.dom.Grants, Events: m.dom.Events, Image: image, Queues: min(m.vcpus(), maxDiskQueues), CDROM: d.cfg.CDROM,
 		Broken: func(err error) { d.dev.Fail(err) }, Wake: m.pollWake()})
@@ -108,6 +84,17 @@ func (m *Machine) offer(d *guestDisk) error {
 		Front: map[string]string{"virtual-device": strconv.Itoa(number), "device-type": kind},
 		Log:   func(line string) { m.opts.Log.Logf("%s", line) }, Wake: m.pollWake()})
 	return err
+}
+
+// keepAll gives an image that cannot forget sectors.
+func keepAll(i disk.Image) block.Image {
+	if p, ok := i.(block.Prompt); ok {
+		return struct {
+			block.Image
+			block.Prompt
+		}{i, p}
+	}
+	return struct{ block.Image }{i}
 }
 
 // offerDisks puts all disks into xenstore.
@@ -129,22 +116,22 @@ func (m *Machine) AttachDisk(c config.Disk, f *os.File) error {
 		f.Close()
 		return &config.Error{Field: "disk", What: "a deterministic domain gets no disk while it runs", Why: "when it comes would not be the same in another run", Fix: "name it in the configuration"}
 	}
-	r, err := newImage(c, f)
+	i, err := disk.New(f, c.Served(), c.ReadOnly)
 	if err != nil {
-		return err
+		return c.Refused(err)
 	}
 	m.devices.Lock()
 	defer m.devices.Unlock()
 	number, _ := c.Number()
 	for _, d := range m.disks {
 		if n, _ := d.cfg.Number(); n == number {
-			r.Close()
+			i.Close()
 			return &config.Error{Field: "disk", What: fmt.Sprintf("the domain has a disk %s already", d.cfg.Vdev), Fix: "give the new one another vdev, or detach that one first: xl block-detach"}
 		}
 	}
-	d := &guestDisk{cfg: c, image: r}
+	d := &guestDisk{cfg: c, image: i}
 	if err := m.offer(d); err != nil {
-		r.Close()
+		i.Close()
 		return err
 	}
 	m.disks = append(m.disks, d)

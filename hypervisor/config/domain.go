@@ -128,14 +128,27 @@ type Domain struct {
 	NoSandbox bool `json:"no_sandbox,omitempty"`
 }
 
-// Disk is one raw disk image or block device, or an image in a CD-ROM drive, which is read-only.
+// Disk is one disk image or block device, or an image in a CD-ROM drive, which is read-only.
 type Disk struct {
 	Path      string `json:"path"`
-	Vdev      string `json:"vdev"` // as the guest is to see it; see Number
+	Format    string `json:"format,omitempty"` // one of the Format words; empty for FormatRaw
+	Vdev      string `json:"vdev"`             // as the guest is to see it; see Number
 	ReadOnly  bool   `json:"read_only,omitempty"`
 	CDROM     bool   `json:"cdrom,omitempty"`
 	NoDiscard bool   `json:"no_discard,omitempty"`
 }
+
+// The formats of disk images (xl-disk-configuration(5)).
+const (
+	FormatRaw   = "raw"
+	FormatQcow  = "qcow"
+	FormatQcow2 = "qcow2"
+	FormatVHD   = "vhd"
+	FormatQED   = "qed"
+)
+
+// Served says that the image is read by a process beside the domain's, which knows its format.
+func (d *Disk) Served() bool { return d.Format != "" && d.Format != FormatRaw }
 
 // Slot gives the place of the disk on the IDE channels of an HVM domain: 0 and 1 on the first, 2 and 3 on the second; -1 if its name has none.
 // xvda means the same as hda, as in Xen.

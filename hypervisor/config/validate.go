@@ -227,10 +227,24 @@ func (d *Disk) Check() *Error {
 	if d.Path == "" {
 		return &Error{Field: "disk", What: fmt.Sprintf("disk %s has no file", d.Vdev), Why: "an empty drive cannot be had yet", Fix: "give it a target"}
 	}
+	switch d.Format {
+	case "", FormatRaw, FormatQcow, FormatQcow2, FormatVHD, FormatQED:
+	default:
+		return &Error{Field: "disk", What: fmt.Sprintf("disk %s has the unknown format %q", d.Vdev, d.Format), Fix: "use raw, qcow2, qcow, vhd or qed"}
+	}
 	if _, ok := d.Number(); !ok {
 		return &Error{Field: "disk", What: fmt.Sprintf("disk %q cannot be had", d.Vdev), Why: "it is not the name of a disk", Fix: "use xvda to xvdz, hda to hdd or sda to sdp"}
 	}
 	return nil
+}
+
+// Refused says why the host does not give the domain the disk.
+func (d *Disk) Refused(why error) *Error {
+	e := &Error{Field: "disk", What: fmt.Sprintf("disk %s cannot be had", d.Vdev), Why: why.Error(), Fix: "give it a file or a block device that you may use and nobody else uses"}
+	if d.Served() {
+		e.Fix = fmt.Sprintf("check that it is a %s image that nobody else uses (qemu-img info), and that qemu-nbd is there (Debian's package qemu-utils)", d.Format)
+	}
+	return e
 }
 
 func (d *Domain) checkMemory() *Error {

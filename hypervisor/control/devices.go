@@ -20,7 +20,8 @@ import (
 
 // Disks is a Machine whose disks come and go while it runs.
 type Disks interface {
-	// AttachDisk gives the guest a disk; the file belongs to the machine from then on, also on an error.
+	// AttachDisk gives the guest a disk: on the file, or on a connection to the process that reads it (config.Disk.Served). It belongs to the machine from then
+	// on, also on an error.
 	AttachDisk(d config.Disk, f *os.File) error
 	// DetachDisk takes the disk with a number (config.Disk.Number) away once the guest has let it go, or at once with force. ErrBusy means that the
 	// guest has not, when ctx ended.
@@ -211,7 +212,7 @@ func (s *Server) detach(w http.ResponseWriter, r *http.Request, do func(context.
 	done(w, s.use(func() error { return do(ctx, q) }))
 }
 
-// AttachDisk gives the guest a disk whose image is f, opened as d says.
+// AttachDisk gives the guest a disk on f; see Disks.
 func (c *Client) AttachDisk(ctx context.Context, d config.Disk, f *os.File) error {
 	body, err := json.Marshal(d)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gozen/hypervisor/config"
+	"gozen/hypervisor/disk"
 )
 
 // PowerButton is a word for Machine.Shutdown: press the ACPI power button, which HVM domains have.
@@ -80,8 +81,8 @@ type Options struct {
 	// Open opens a file of the configuration (kernel, ramdisk) for reading; nil stands for os.Open. The process's sandbox may hold a file
 	// that its path no longer leads to.
 	Open func(path string) (*os.File, error)
-	// OpenDisk opens a disk image of the configuration, for writing unless it is read-only; nil stands for os.OpenFile.
-	OpenDisk func(d config.Disk) (*os.File, error)
+	// OpenDisk opens a disk of the configuration.
+	OpenDisk func(d config.Disk) (disk.Image, error)
 	// OpenNIC gives what a network device of the configuration is on: the name of an interface, and a file for each queue (link.Queue). nil: there are none.
 	OpenNIC func(n config.NIC) (name string, files []*os.File, err error)
 	// Warn takes one-line notes for the person who starts the domain: what engine was picked, what was patched.

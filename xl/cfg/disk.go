@@ -76,7 +76,7 @@ func (d *diskSpec) prefixes(s string) string {
 		switch {
 		case !ok || strings.ContainsAny(p, ",=/"):
 			return s
-		case p == "raw" || p == "qcow" || p == "qcow2" || p == "vhd":
+		case p == "raw" || p == "qcow" || p == "qcow2" || p == "vhd" || p == "qed":
 			d.format = p
 		case p == "phy" || p == "file" || p == "tap" || p == "tap2" || p == "aio" || p == "ioemu" || p == "tapdisk":
 		default:
@@ -154,10 +154,10 @@ func (d *diskSpec) disk() (k config.Disk, e *config.Error) {
 	k = config.Disk{Path: d.target, Vdev: d.vdev, CDROM: d.cdrom, NoDiscard: d.noDiscard}
 	switch d.format {
 	case "", "raw", "aio":
-	case "qcow", "qcow2", "vhd", "qed":
-		return k, d.fail(fmt.Sprintf("format %q cannot be had yet", d.format), "use a raw image (qemu-img convert -O raw)")
+	case config.FormatQcow, config.FormatQcow2, config.FormatVHD, config.FormatQED:
+		k.Format = d.format
 	default:
-		return k, d.fail(fmt.Sprintf("format %q is unknown", d.format), "use raw")
+		return k, d.fail(fmt.Sprintf("format %q is unknown", d.format), "use raw, qcow2, qcow, vhd or qed")
 	}
 	switch d.access {
 	case "", "rw", "w":

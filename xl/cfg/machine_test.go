@@ -32,7 +32,8 @@ func TestDomain_machine(t *testing.T) {
 			d.Disks = []config.Disk{{Path: "/a,b", Vdev: "hdc", ReadOnly: true}}
 		}, ""},
 		{"disk=['file:/a,hda,w']", func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/a", Vdev: "hda"}} }, ""},
-		{"disk=['/a,qcow2,hda']", nil, "qemu-img convert"},
+		{"disk=['/a,qcow2,hda']", func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/a", Format: config.FormatQcow2, Vdev: "hda"}} }, ""},
+		{"disk=['/a,vmdk,hda']", nil, "use raw, qcow2"},
 		{"disk=['/a,raw,hdc:cdrom,r']", func(d *config.Domain) {
 			d.Disks = []config.Disk{{Path: "/a", Vdev: "hdc", ReadOnly: true, CDROM: true}}
 		}, ""},

@@ -35,7 +35,7 @@ type Image interface {
 	Sync() error
 }
 
-// Prompt is an Image that can tell whether a read or a write need not wait.
+// Prompt is an Image that can tell whether a read or a write need not wait, and whose WriteVec waits only where that cannot be helped.
 type Prompt interface {
 	// ReadNow is ReadVec if the bytes are at hand; false if they are not, and then the slices may have been written to.
 	ReadNow(p [][]byte, off int64) (bool, error)

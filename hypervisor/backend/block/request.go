@@ -174,8 +174,12 @@ func (q *queue) start(r *request) {
 		return
 	}
 	switch r.do {
-	case xen.BLKIF_OP_WRITE: // into the page cache: nothing is waited for
-		q.finish(r, status(q.move(r)))
+	case xen.BLKIF_OP_WRITE:
+		if _, ok := i.(Prompt); !ok {
+			q.apart(r, func() error { return q.move(r) })
+			return
+		}
+		q.finish(r, status(q.move(r))) // into the page cache: nothing is waited for
 	case xen.BLKIF_OP_WRITE_BARRIER:
 		// All earlier requests are done first, this one is on stable storage before it is answered, and later ones are not begun until then.
 		q.push()

@@ -62,8 +62,13 @@ func checkFile(field, path string) error {
 
 // checkDisk also asks for the right to write.
 func checkDisk(k *config.Disk) error {
-	if err := checkFile("disk", k.Path); err != nil || k.ReadOnly {
-		return err
+	if st, err := os.Stat(k.Path); err != nil || st.Mode().Type() != os.ModeDevice { // a block device is of any size
+		if err := checkFile("disk", k.Path); err != nil {
+			return err
+		}
+	}
+	if k.ReadOnly {
+		return nil
 	}
 	f, err := os.OpenFile(k.Path, os.O_RDWR, 0)
 	if err != nil {

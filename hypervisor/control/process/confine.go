@@ -12,6 +12,7 @@ import (
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
+	"gozen/hypervisor/disk"
 	"gozen/hypervisor/link"
 	"gozen/hypervisor/sandbox"
 )
@@ -54,7 +55,7 @@ func confine(cfg *config.Domain, root string) *control.Sandbox {
 type held struct {
 	mu    sync.Mutex
 	files map[string]*os.File
-	disks map[string]*os.File
+	disks map[string]heldDisk
 	taps  map[int]tap
 	used  map[string]bool
 }
@@ -66,12 +67,22 @@ type tap struct {
 	err   error
 }
 
+// heldDisk is what a disk is on, or why there is none: a file, or the image of a process that reads it.
+type heldDisk struct {
+	file   *os.File
+	served *disk.NBD
+	err    error
+}
+
 func hold(cfg *config.Domain) *held {
-	h := &held{files: map[string]*os.File{}, disks: map[string]*os.File{}, taps: map[int]tap{}, used: map[string]bool{}}
+	h := &held{files: map[string]*os.File{}, disks: map[string]heldDisk{}, taps: map[int]tap{}, used: map[string]bool{}}
 	for _, d := range cfg.Disks {
-		if f, err := os.OpenFile(d.Path, diskFlags(d), 0); err == nil {
-			h.disks[d.Path] = f
+		var held heldDisk
+		held.file, held.err = OpenDisk(d)
+		if held.err == nil && d.Served() {
+			held.served, held.err = disk.NewNBD(held.file, d.ReadOnly)
 		}
+		h.disks[d.Vdev] = held
 	}
 	for _, n := range cfg.NICs {
 		var t tap
@@ -113,13 +124,6 @@ func (h *held) open(path string, warn func(string)) (*os.File, error) {
 
 func duplicate(f *os.File) (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0) }
 
-func diskFlags(d config.Disk) int {
-	if d.ReadOnly {
-		return os.O_RDONLY | syscall.O_NONBLOCK
-	}
-	return os.O_RDWR | syscall.O_NONBLOCK
-}
-
 // OpenTap makes the tap of a network device, in a domain with so many vCPUs.
 func OpenTap(n config.NIC, vcpus int) (name string, files []*os.File, err error) {
 	c := link.TapConfig{Name: n.Name, Bridge: n.Bridge, MTU: n.MTU, Queues: n.Queues}
@@ -154,17 +158,28 @@ func (h *held) nic(n config.NIC) (name string, files []*os.File, err error) {
 	return t.name, files, nil
 }
 
-// disk gives a disk image, which is the same file for the whole life of the process: with it goes the lock against other domains.
-func (h *held) disk(d config.Disk) (*os.File, error) {
+// disk gives a disk's image, which is on the same file for the whole life of the process: with it goes the lock against other domains.
+func (h *held) disk(d config.Disk) (disk.Image, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.disks[d.Path]
-	if f == nil {
-		return os.OpenFile(d.Path, diskFlags(d), 0)
+	held, ok := h.disks[d.Vdev]
+	switch {
+	case !ok:
+		return nil, errors.New("it was not there when the process started")
+	case held.err != nil:
+		return nil, held.err
+	case held.served != nil:
+		return lasting{held.served}, nil
 	}
-	fd, err := duplicate(f)
+	fd, err := duplicate(held.file)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: d.Path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), d.Path), nil
+	return disk.NewRaw(os.NewFile(uintptr(fd), d.Path), d.ReadOnly)
 }
+
+// lasting is an image that outlives the domains of this process: its connection cannot be made anew from within the sandbox.
+type lasting struct{ *disk.NBD }
+
+// Close leaves it open. Nothing is under way any more: devices end before their images.
+func (lasting) Close() error { return nil }
