@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,6 +39,64 @@ func (a *app) blockAttach(c *call) int {
 	}
 	defer file.Close()
 	return a.onDevice(f, "attach a disk to", func(c *control.Client, ctx context.Context) error { return c.AttachDisk(ctx, d, file) })
+}
+
+func (a *app) cdInsert(c *call) int {
+	force := false
+	args, rc := a.parse(c, options{long: map[string]byte{"force": 'f'}, need: 3}, func(byte, string) { force = true })
+	if rc != noReturn {
+		return rc
+	}
+	d, e := cfg.ParseDisk(fmt.Sprintf("vdev=%s,access=r,devtype=cdrom,%s", args[1], targetOf(args[2])))
+	if e == nil {
+		e = d.Check()
+	}
+	if e != nil {
+		a.explain(e, nil)
+		return exitFail
+	}
+	f, ok := a.findGuest(args[0], "change the CD-ROM of")
+	if !ok {
+		return exitFail
+	}
+	if a.dryRun {
+		return a.printJSON(d)
+	}
+	file, err := process.OpenDisk(d)
+	if err != nil {
+		a.explain(d.Refused(err), nil)
+		return exitFail
+	}
+	defer file.Close()
+	return a.onDevice(f, "change the CD-ROM of", func(c *control.Client, ctx context.Context) error {
+		return explainLocked(c.InsertCD(ctx, d, file, force), d.Vdev)
+	})
+}
+
+// targetOf writes what stands for a medium on a command line, PATH or FORMAT:PATH, as part of a disk specification.
+func targetOf(s string) string {
+	if format, path, ok := strings.Cut(s, ":"); ok && (&config.Disk{Format: format}).Served() && !strings.Contains(format, "/") {
+		return "format=" + format + ",target=" + path
+	}
+	return "target=" + strings.TrimPrefix(s, "raw:")
+}
+
+func (a *app) cdEject(c *call) int {
+	f, args, force, rc := a.parseDetach(c, "CD-ROMs")
+	if rc != noReturn {
+		return rc
+	}
+	return a.onDevice(f, "take the CD-ROM from", func(c *control.Client, ctx context.Context) error {
+		return explainLocked(c.EjectCD(ctx, args[1], force), args[1])
+	})
+}
+
+// explainLocked explains that the guest keeps a medium in its drive; other errors stay as they are.
+func explainLocked(err error, vdev string) error {
+	if errors.Is(err, control.ErrBusy) {
+		return &config.Error{What: "the guest has locked the drive " + vdev, Why: "it uses the medium in it; it has been asked to let go", Fix: "unmount it in the guest and try again, or use --force"}
+	}
+	return err
 }
 
 func (a *app) blockDetach(c *call) int {

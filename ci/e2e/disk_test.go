@@ -318,3 +318,110 @@ func TestDisk_formatRefused(t *testing.T) {
 		_ = h.raw(img, "qcow2")
 	}
 }
+
+// resizeScript tells of each new size of a disk, until it is told to end.
+const resizeScript = `mount -t devtmpfs dev /dev
+mount -t sysfs sys /sys
+until [ -b /dev/xvda ]; do sleep 0.1; done
+old=
+while :; do
+	new=$(cat /sys/block/xvda/size)
+	[ "$new" = "$old" ] || echo "size $new."
+	if [ "$new" = 32768 ] && [ "$old" != 32768 ]; then
+		echo last | /bin/busybox dd of=/dev/xvda bs=512 seek=32767 conv=sync,fsync 2>/dev/null && echo "wrote the new end"
+	fi
+	[ "$new" = 8192 ] && break
+	old=$new
+	sleep 0.2
+done
+poweroff -f
+`
+
+// TestDisk_resized has the image of a disk grow and shrink under the guest.
+func TestDisk_resized(t *testing.T) {
+	for _, typ := range []string{"pvh", "hvm"} {
+		t.Run(typ, func(t *testing.T) {
+			h := newHost(t)
+			img := h.write("r.img", make([]byte, 8<<20))
+			c := h.create(h.debianModules("resized", "6.1-cloud", []string{"xen_blkfront"}, resizeScript, fmt.Sprintf("type = %q\ndisk = [ '%s,raw,xvda,rw' ]\n", typ, img)))
+			c.expect(`size 16384\.`)
+			if err := os.Truncate(img, 16<<20); err != nil {
+				t.Fatal(err)
+			}
+			c.expect(`size 32768\.`)
+			c.expect("wrote the new end")
+			if b, err := os.ReadFile(img); err != nil || !bytes.HasPrefix(b[len(b)-512:], []byte("last\n")) {
+				t.Errorf("the image's end is not what the guest wrote (%v)", err)
+			}
+			if err := os.Truncate(img, 4<<20); err != nil {
+				t.Fatal(err)
+			}
+			c.expect(`size 8192\.`)
+			c.expect(`has ended: poweroff`)
+			c.end()
+		})
+	}
+}
+
+// cdScript tells of what is in the drive, and keeps it in use from the second medium on.
+const cdScript = `mount -t devtmpfs dev /dev
+mount -t sysfs sys /sys
+b=/bin/busybox
+until [ -b /dev/sr0 ]; do sleep 0.1; done
+echo 500 > /sys/block/sr0/events_poll_msecs
+read_cd() { $b head -c 11 /dev/sr0 2>/dev/null; }
+[ "$(read_cd)" = "" ] && echo "starts empty"
+until [ "$(read_cd)" = "first words" ]; do sleep 0.2; done
+echo "has the first"
+until [ "$(read_cd)" = "" ]; do sleep 0.2; done
+echo "is empty"
+until [ "$(read_cd)" = "other words" ]; do sleep 0.2; done
+exec 3< /dev/sr0
+echo "holds the second, $(cat /sys/block/sr0/size) sectors"
+read word
+exec 3<&-
+echo "let go"
+until [ "$(read_cd)" = "third words" ]; do sleep 0.2; done
+echo "has the third"
+poweroff -f
+`
+
+// TestCD changes the medium in the CD-ROM drive of a Debian guest.
+func TestCD(t *testing.T) {
+	h := newHost(t)
+	medium := func(name, words string) string {
+		return h.write(name, append([]byte(words), make([]byte, 1<<20-len(words))...))
+	}
+	first, second, third := medium("first.iso", "first words"), medium("second.iso", "other words"), medium("third.iso", "third words")
+	c := h.create(h.debianModules("cd", "6.1-cloud", []string{"ata_piix", "sr_mod"}, cdScript, "type = \"hvm\"\ndisk = [ 'devtype=cdrom,vdev=hdc' ]\n"))
+	c.expect("starts empty")
+	tty := strings.TrimSpace(h.run("xenstore-read", "/local/domain/1/console/tty"))
+	h.run("xl", "cd-insert", "cd", "hdc", first)
+	c.expect("has the first")
+	if out := h.run("xenstore-read", "/local/domain/0/backend/vbd/1/5632/params"); strings.TrimSpace(out) != first {
+		t.Errorf("xenstore says the medium is %q", out)
+	}
+	free := func(args ...string) { // the guest looks at the drive now and then, and locks it meanwhile
+		h.eventually("the drive is free", func() bool { _, err := h.try("xl", args...); return err == nil })
+	}
+	free("cd-eject", "cd", "hdc")
+	c.expect("is empty")
+	free("cd-insert", "cd", "hdc", "raw:"+second)
+	c.expect("holds the second, 2048 sectors")
+	if out, err := h.try("xl", "cd-insert", "cd", "hdc", third); err == nil || !strings.Contains(out, "locked") {
+		t.Errorf("a drive in use: %v\n%s", err, out)
+	}
+	for _, bad := range [][]string{{"cd-insert", "cd", "hdd", third}, {"cd-insert", "cd", "frob", third}, {"cd-insert", "cd", "hdc", h.dir + "/nowhere"}, {"cd-insert", "nobody", "hdc", third}, {"cd-eject", "cd", "hda"}, {"cd-eject", "cd"}} {
+		if out, err := h.try("xl", bad...); err == nil || strings.Contains(out, "panic") {
+			t.Errorf("%v: %s", bad, out)
+		}
+	}
+	if err := os.WriteFile(tty, []byte("go on\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.expect("let go")
+	free("cd-insert", "cd", "hdc", third)
+	c.expect("has the third")
+	c.expect("has ended: poweroff")
+	c.end()
+}

@@ -20,6 +20,9 @@ func (m *Machine) chooseEntry() error {
 		return refusal
 	}
 	d := m.disks[0]
+	if d.image == nil {
+		return &config.Error{Field: "bootloader", What: "the first disk is an empty CD-ROM drive", Fix: "name a disk with a system on it first"}
+	}
 	e, err := bootloader.Find(d.image, d.image.Size(), bootloader.Options(o))
 	var known *config.Error
 	if errors.As(err, &known) {

@@ -85,6 +85,9 @@ func (m *Machine) Unpause() error {
 	}
 	m.dom.VCPUs[0].BringUp()
 	m.begin()
+	if len(m.disks) > 0 {
+		m.watchSizes()
+	}
 	m.mark("entry")
 	if m.sched != nil {
 		m.running.Add(1)
@@ -199,12 +202,15 @@ func (m *Machine) release() {
 	if m.storeBE != nil {
 		m.storeBE.Close()
 	}
+	m.devices.Lock()
 	for _, d := range m.disks {
 		d.close()
 	}
 	for _, n := range m.nics {
 		n.close()
 	}
+	m.disks, m.nics = nil, nil
+	m.devices.Unlock()
 	if m.pty != nil {
 		m.pty.Close()
 	}

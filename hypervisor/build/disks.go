@@ -20,7 +20,8 @@ var _ control.Disks = (*Machine)(nil)
 // A guestDisk is one disk of the domain: the image, and the PV device that the guest sees it by.
 type guestDisk struct {
 	cfg   config.Disk
-	image disk.Image
+	image disk.Image // nil in an empty drive
+	tray  *tray      // of a CD-ROM drive whose medium can be changed
 	work  *block.Disk
 	dev   *backend.Device
 }
@@ -38,6 +39,9 @@ func (m *Machine) openDisks() error {
 }
 
 func (m *Machine) openDisk(c config.Disk) (*guestDisk, error) {
+	if c.Path == "" {
+		return &guestDisk{cfg: c, tray: &tray{}}, nil
+	}
 	if m.opts.OpenDisk == nil {
 		return nil, c.Refused(errors.New("nothing opens images here"))
 	}
@@ -45,7 +49,11 @@ func (m *Machine) openDisk(c config.Disk) (*guestDisk, error) {
 	if err != nil {
 		return nil, c.Refused(err)
 	}
-	return &guestDisk{cfg: c, image: i}, nil
+	d := &guestDisk{cfg: c, image: i}
+	if c.CDROM && m.cfg.Type == config.HVM && c.Slot() >= 0 {
+		d.tray = &tray{medium: i}
+	}
+	return d, nil
 }
 
 // ideDisks gives the disks that an HVM domain has at its IDE controller.
@@ -65,7 +73,10 @@ const maxDiskQueues = 4
 func (m *Machine) offer(d *guestDisk) error {
 	number, _ := d.cfg.Number()
 	image := block.Image(d.image)
-	if d.cfg.NoDiscard {
+	switch {
+	case d.tray != nil:
+		image = d.tray
+	case d.cfg.NoDiscard:
 		image = keepAll(d.image)
 	}
 	d.work = block.New(block.Config{Grants: m.dom.Grants, Events: m.dom.Events, Image: image, Queues: min(m.vcpus(), maxDiskQueues), CDROM: d.cfg.CDROM,
@@ -135,6 +146,7 @@ func (m *Machine) AttachDisk(c config.Disk, f *os.File) error {
 		return err
 	}
 	m.disks = append(m.disks, d)
+	m.watchSizes()
 	return nil
 }
 
@@ -156,5 +168,7 @@ func (d *guestDisk) close() {
 	if d.dev != nil {
 		d.dev.Close()
 	}
-	_ = d.image.Close()
+	if d.image != nil {
+		_ = d.image.Close()
+	}
 }

@@ -46,6 +46,7 @@ type Machine struct {
 	end                    func() // called when all vCPUs have stopped
 	store                  *xenstore.Store
 	devices                sync.Mutex // guards disks and nics once the guest runs
+	sizes                  sync.Once  // starts the look at sizes of disks
 	disks                  []*guestDisk
 	nics                   []*guestNIC
 	entry                  *bootloader.Entry // what was chosen from the first disk; nil without a boot loader

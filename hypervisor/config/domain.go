@@ -130,7 +130,7 @@ type Domain struct {
 
 // Disk is one disk image or block device, or an image in a CD-ROM drive, which is read-only.
 type Disk struct {
-	Path      string `json:"path"`
+	Path      string `json:"path"`             // empty for an empty CD-ROM drive
 	Format    string `json:"format,omitempty"` // one of the Format words; empty for FormatRaw
 	Vdev      string `json:"vdev"`             // as the guest is to see it; see Number
 	ReadOnly  bool   `json:"read_only,omitempty"`

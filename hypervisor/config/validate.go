@@ -207,6 +207,11 @@ func (d *Domain) checkDisks() *Error {
 		}
 		taken[n] = k.Vdev
 	}
+	for _, k := range d.Disks {
+		if k.Path == "" && (d.Type != HVM || k.Slot() < 0) {
+			return &Error{Field: "disk", What: fmt.Sprintf("drive %s has no file", k.Vdev), Why: "a drive that may be empty is an IDE drive of an HVM domain", Fix: "give it a target, or name it hda to hdd in an HVM domain"}
+		}
+	}
 	if d.Type != HVM {
 		return nil
 	}
@@ -224,8 +229,8 @@ func (d *Domain) checkDisks() *Error {
 
 // Check says what is wrong with the disk by itself, nil if nothing is.
 func (d *Disk) Check() *Error {
-	if d.Path == "" {
-		return &Error{Field: "disk", What: fmt.Sprintf("disk %s has no file", d.Vdev), Why: "an empty drive cannot be had yet", Fix: "give it a target"}
+	if d.Path == "" && !d.CDROM {
+		return &Error{Field: "disk", What: fmt.Sprintf("disk %s has no file", d.Vdev), Fix: "give it a target; only a CD-ROM drive (devtype=cdrom) may be empty"}
 	}
 	switch d.Format {
 	case "", FormatRaw, FormatQcow, FormatQcow2, FormatVHD, FormatQED:

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,9 @@ type Disks interface {
 	// DetachDisk takes the disk with a number (config.Disk.Number) away once the guest has let it go, or at once with force. ErrBusy means that the
 	// guest has not, when ctx ended.
 	DetachDisk(ctx context.Context, number int, force bool) error
+	// ChangeCD puts another medium into the CD-ROM drive that d.Vdev names: f, as in AttachDisk, or none where f is nil. ErrBusy means that the guest has locked
+	// the drive and force was not set.
+	ChangeCD(d config.Disk, f *os.File, force bool) error
 }
 
 // NICs is a Machine whose network devices come and go while it runs.
@@ -94,6 +98,46 @@ func (s *Server) attachDisk(w http.ResponseWriter, r *http.Request) {
 		}
 		return m.AttachDisk(d, files[0])
 	})
+}
+
+// insertCD is POST /v1/disks/insert?disk=JSON&force=BOOL.
+func (s *Server) insertCD(w http.ResponseWriter, r *http.Request) {
+	d, ok := described[config.Disk](w, r, "disk")
+	if !ok {
+		return
+	}
+	force := r.FormValue("force") == "true"
+	s.takeFiles(w, r, d.Path, func(files []*os.File) error {
+		m, err := s.disks()
+		if err == nil && len(files) != 1 {
+			err = fmt.Errorf("%d files came for one medium", len(files))
+		}
+		if err != nil {
+			closeAll(files)
+			return err
+		}
+		return m.ChangeCD(d, files[0], force)
+	})
+}
+
+// ejectCD is POST /v1/disks/eject.
+func (s *Server) ejectCD(w http.ResponseWriter, r *http.Request) {
+	var q ejectRequest
+	if !decode(w, r, &q) {
+		return
+	}
+	done(w, s.use(func() error {
+		m, err := s.disks()
+		if err != nil {
+			return err
+		}
+		return m.ChangeCD(config.Disk{Vdev: q.Vdev, CDROM: true, ReadOnly: true}, nil, q.Force)
+	}))
+}
+
+type ejectRequest struct {
+	Vdev  string `json:"vdev"`
+	Force bool   `json:"force,omitempty"`
 }
 
 // attachNIC is POST /v1/nics?nic=JSON&name=INTERFACE.
@@ -219,6 +263,20 @@ func (c *Client) AttachDisk(ctx context.Context, d config.Disk, f *os.File) erro
 		return err
 	}
 	return c.sendFiles(ctx, "/v1/disks", url.Values{"disk": {string(body)}}, []*os.File{f})
+}
+
+// InsertCD puts another medium into a CD-ROM drive; see Disks.
+func (c *Client) InsertCD(ctx context.Context, d config.Disk, f *os.File, force bool) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return c.sendFiles(ctx, "/v1/disks/insert", url.Values{"disk": {string(body)}, "force": {strconv.FormatBool(force)}}, []*os.File{f})
+}
+
+// EjectCD leaves a CD-ROM drive empty; see Disks.
+func (c *Client) EjectCD(ctx context.Context, vdev string, force bool) error {
+	return c.do(ctx, "POST", "/v1/disks/eject", ejectRequest{vdev, force}, nil)
 }
 
 // AttachNIC gives the guest a network device; see NICs.

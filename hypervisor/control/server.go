@@ -131,6 +131,8 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("POST /v1/xenstore", s.xenstore)
 	m.HandleFunc("POST /v1/disks", s.attachDisk)
 	m.HandleFunc("POST /v1/disks/detach", s.detachDisk)
+	m.HandleFunc("POST /v1/disks/insert", s.insertCD)
+	m.HandleFunc("POST /v1/disks/eject", s.ejectCD)
 	m.HandleFunc("POST /v1/nics", s.attachNIC)
 	m.HandleFunc("POST /v1/nics/detach", s.detachNIC)
 	return m

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,7 @@ const SectorSize = 512
 type Raw struct {
 	f        *os.File
 	fd       int
-	size     int64
+	size     atomic.Int64
 	readOnly bool
 	inMemory bool // a file of a file system that is nowhere else: nothing is waited for
 }
@@ -58,7 +59,30 @@ func newRaw(f *os.File, readOnly bool) (*Raw, error) {
 	} else if err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK) {
 		return nil, fmt.Errorf("lock it: %w", err)
 	}
-	return &Raw{f: f, fd: int(f.Fd()), size: (size + SectorSize - 1) &^ (SectorSize - 1), readOnly: readOnly, inMemory: st.Mode().IsRegular() && inMemory(f)}, nil
+	r := &Raw{f: f, fd: int(f.Fd()), readOnly: readOnly, inMemory: st.Mode().IsRegular() && inMemory(f)}
+	r.size.Store(sectors(size))
+	return r, nil
+}
+
+// sectors rounds a length up to sectors.
+func sectors(n int64) int64 { return (n + SectorSize - 1) &^ (SectorSize - 1) }
+
+// Refresh looks whether the file or device has got another size, and says whether it has. One without anything left keeps the size it had.
+func (r *Raw) Refresh() (bool, error) {
+	st, err := r.f.Stat()
+	if err != nil {
+		return false, err
+	}
+	size := st.Size()
+	if st.Mode().Type() == os.ModeDevice {
+		if size, err = r.f.Seek(0, io.SeekEnd); err != nil {
+			return false, err
+		}
+	}
+	if size = sectors(size); size == 0 {
+		return false, nil
+	}
+	return r.size.Swap(size) != size, nil
 }
 
 // inMemory says that a file lies in memory only. Such file systems do not know RWF_NOWAIT.
@@ -69,7 +93,7 @@ func inMemory(f *os.File) bool {
 }
 
 // Size is in bytes, a multiple of SectorSize.
-func (r *Raw) Size() int64 { return r.size }
+func (r *Raw) Size() int64 { return r.size.Load() }
 
 // ReadOnly says that writes are refused.
 func (r *Raw) ReadOnly() bool { return r.readOnly }
@@ -78,7 +102,7 @@ var errBeyond = errors.New("beyond the end of the disk")
 
 // ReadAt reads sectors.
 func (r *Raw) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > r.size-int64(len(p)) {
+	if off < 0 || off > r.Size()-int64(len(p)) {
 		return 0, errBeyond
 	}
 	n, err := r.f.ReadAt(p, off)
@@ -94,7 +118,7 @@ func (r *Raw) WriteAt(p []byte, off int64) (int, error) {
 	if r.readOnly {
 		return 0, os.ErrPermission
 	}
-	if off < 0 || off > r.size-int64(len(p)) {
+	if off < 0 || off > r.Size()-int64(len(p)) {
 		return 0, errBeyond
 	}
 	return r.f.WriteAt(p, off)
@@ -150,7 +174,7 @@ func (r *Raw) vec(call uintptr, p [][]byte, off int64, flags uintptr) (short boo
 	for _, b := range p {
 		all += len(b)
 	}
-	if off < 0 || off > r.size-int64(all) {
+	if off < 0 || off > r.Size()-int64(all) {
 		return false, errBeyond
 	}
 	for all > 0 {
@@ -193,7 +217,7 @@ func (r *Raw) Discard(off, n int64) error {
 	if r.readOnly {
 		return os.ErrPermission
 	}
-	if off < 0 || n < 0 || off > r.size-n {
+	if off < 0 || n < 0 || off > r.Size()-n {
 		return errBeyond
 	}
 	if n == 0 {

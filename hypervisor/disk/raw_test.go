@@ -120,3 +120,25 @@ func TestRaw_vec(t *testing.T) {
 		t.Errorf("a file that was cut off: %v %d", err, c[0])
 	}
 }
+
+func TestRaw_refresh(t *testing.T) {
+	p := file(t, make([]byte, 8*SectorSize))
+	r, err := open(t, p, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		length, size int64
+		changed      bool
+	}{{8 * SectorSize, 8 * SectorSize, false}, {12*SectorSize - 7, 12 * SectorSize, true}, {12 * SectorSize, 12 * SectorSize, false}, {3 * SectorSize, 3 * SectorSize, true}, {0, 3 * SectorSize, false}} {
+		if err := os.Truncate(p, tt.length); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := r.Refresh(); changed != tt.changed || err != nil || r.Size() != tt.size {
+			t.Errorf("%d bytes: %v, %v, size %d", tt.length, changed, err, r.Size())
+		}
+	}
+	if _, err := r.WriteAt(make([]byte, SectorSize), 3*SectorSize); err == nil {
+		t.Error("a write behind the end of a disk that shrank")
+	}
+}

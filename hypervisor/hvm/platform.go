@@ -33,7 +33,7 @@ type Config struct {
 	NoHPET bool
 	// Disks are the IDE disks by place: 0 and 1 on the first channel, 2 and 3 on the second; nil for none. Memory is for them.
 	Disks [4]ide.Disk
-	CDs   [4]bool // which of them are in CD-ROM drives
+	CDs   [4]bool // places with a CD-ROM drive, in which the disk is; it may be empty
 	// CDFirst makes firmware try a CD-ROM drive before a disk.
 	CDFirst bool
 	Memory  ide.Memory
@@ -182,12 +182,12 @@ func (p *Platform) addDisks(c Config) {
 		order = bootCD | bootDisk<<4
 	}
 	p.rtc.SetMemory(cmosBoot, order)
-	if c.Disks == [4]ide.Disk{} {
+	if c.Disks == [4]ide.Disk{} && c.CDs == [4]bool{} {
 		return
 	}
 	ch := ide.Masters{ide.NewChannel(p.routes.device(14), c.Memory), ide.NewChannel(p.routes.device(15), c.Memory)}
 	for i, d := range c.Disks {
-		if d != nil {
+		if d != nil || c.CDs[i] {
 			ch[i/2].Attach(i&1, d, fmt.Sprintf("gozen-%d", i+1), c.CDs[i])
 			p.hard[i] = !c.CDs[i]
 		}
@@ -213,6 +213,16 @@ func (p *Platform) unplug(mask uint16) {
 			p.hard[i] = false
 		}
 	}
+}
+
+// ChangeCD puts another medium into the CD-ROM drive at a place, nil for none; see ide.Channel.Change.
+func (p *Platform) ChangeCD(place int, d ide.Disk, force bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ide == (ide.Masters{}) {
+		return false
+	}
+	return p.ide[place/2].Change(place&1, d, force)
 }
 
 // settle shows what an access or an event has changed to the vCPUs; the caller holds mu.

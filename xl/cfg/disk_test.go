@@ -33,6 +33,8 @@ func TestParseDisk(t *testing.T) {
 		{spec: "tap:qcow2:/a,xvda,w", want: config.Disk{Path: "/a", Format: config.FormatQcow2, Vdev: "xvda"}},
 		{spec: "/a,qcow2,xvda", want: config.Disk{Path: "/a", Format: config.FormatQcow2, Vdev: "xvda"}},
 		{spec: "format=vhd,vdev=xvda,access=ro,target=/a", want: config.Disk{Path: "/a", Format: config.FormatVHD, Vdev: "xvda", ReadOnly: true}},
+		{spec: ",,hdc:cdrom,r", want: config.Disk{Vdev: "hdc", ReadOnly: true, CDROM: true}},
+		{spec: "devtype=cdrom,vdev=hdc", want: config.Disk{Vdev: "hdc", ReadOnly: true, CDROM: true}},
 		{spec: "/a,vmdk,xvda", err: `format "vmdk" is unknown`},
 		{spec: "phy:/dev/x,raw,xvda,w", err: "access"},
 		{spec: "/a,raw,xvda,w,/b", err: "one parameter too many"},

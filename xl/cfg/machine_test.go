@@ -33,6 +33,9 @@ func TestDomain_machine(t *testing.T) {
 		}, ""},
 		{"disk=['file:/a,hda,w']", func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/a", Vdev: "hda"}} }, ""},
 		{"disk=['/a,qcow2,hda']", func(d *config.Domain) { d.Disks = []config.Disk{{Path: "/a", Format: config.FormatQcow2, Vdev: "hda"}} }, ""},
+		{"type='hvm'\ndisk=['devtype=cdrom,vdev=hdc']", func(d *config.Domain) {
+			d.Disks = []config.Disk{{Vdev: "hdc", ReadOnly: true, CDROM: true}}
+		}, ""},
 		{"disk=['/a,vmdk,hda']", nil, "use raw, qcow2"},
 		{"disk=['/a,raw,hdc:cdrom,r']", func(d *config.Domain) {
 			d.Disks = []config.Disk{{Path: "/a", Vdev: "hdc", ReadOnly: true, CDROM: true}}

@@ -19,7 +19,9 @@ func checkHost(d *config.Domain) error {
 		}
 	}
 	for i := range d.Disks {
-		errs = append(errs, checkDisk(&d.Disks[i]))
+		if d.Disks[i].Path != "" {
+			errs = append(errs, checkDisk(&d.Disks[i]))
+		}
 	}
 	if b := d.BIOS(); b != "" {
 		errs = append(errs, checkBIOS(b))

@@ -77,6 +77,9 @@ type heldDisk struct {
 func hold(cfg *config.Domain) *held {
 	h := &held{files: map[string]*os.File{}, disks: map[string]heldDisk{}, taps: map[int]tap{}, used: map[string]bool{}}
 	for _, d := range cfg.Disks {
+		if d.Path == "" {
+			continue
+		}
 		var held heldDisk
 		held.file, held.err = OpenDisk(d)
 		if held.err == nil && d.Served() {

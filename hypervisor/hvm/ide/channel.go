@@ -71,8 +71,11 @@ type Channel struct {
 // NewChannel makes a channel; irq is its interrupt line.
 func NewChannel(irq func(high bool), mem Memory) *Channel { return &Channel{irq: irq, mem: mem} }
 
-// Attach puts a disk at place 0 or 1, or a CD-ROM drive with the disk in it. serial is its serial number, at most 20 letters.
+// Attach puts a disk at place 0 or 1, or a CD-ROM drive with the disk in it, nil for an empty one. serial is its serial number, at most 20 letters.
 func (c *Channel) Attach(n int, d Disk, serial string, cd bool) {
+	if d == nil {
+		d = noMedium{}
+	}
 	c.drives[n] = newDrive(c, d, serial, cd)
 	c.master.status |= 0x20 << n
 }

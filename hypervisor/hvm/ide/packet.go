@@ -1,6 +1,9 @@
 package ide
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // Commands of a CD-ROM drive beside the disks' (ATA/ATAPI-6, 8), and what its registers say in a packet command.
 const (
@@ -32,12 +35,29 @@ const (
 	scsiModeSense10  = 0x5a
 	scsiRead12       = 0xa8
 
-	senseMedium  = 3
-	senseIllegal = 5
-	ascCommand   = 0x20
-	ascRange     = 0x21
-	ascField     = 0x24
-	ascRead      = 0x11
+	senseNotReady  = 2
+	senseMedium    = 3
+	senseIllegal   = 5
+	senseAttention = 6
+	ascRead        = 0x11
+	ascCommand     = 0x20
+	ascRange       = 0x21
+	ascField       = 0x24
+	ascChanged     = 0x28
+	ascNoMedium    = 0x3a
+	ascLocked      = 0x53 // with qualifier 2: medium removal prevented
+)
+
+// Events of the medium (MMC-3, 5.8, GET EVENT/STATUS NOTIFICATION).
+const (
+	eventNone    = 0
+	eventRequest = 1 // somebody wants the medium out
+	eventNew     = 2
+	eventRemoved = 3
+
+	mediaOpen    = 1
+	mediaPresent = 2
+	mediaClass   = 4
 )
 
 // packet is the state of a CD-ROM drive.
@@ -48,12 +68,52 @@ type packet struct {
 	limit    int    // bytes that the guest takes at a time
 	rest     []byte // of what is in memory, behind what the guest reads now
 	key, asc uint8  // of the last error
+
+	open    bool  // the tray is out
+	locked  bool  // the guest prevents removal
+	changed bool  // there is another medium, which the guest has not been told
+	event   uint8 // that the guest has not asked for yet
 }
+
+// noMedium is what an empty CD-ROM drive has.
+type noMedium struct{}
+
+var errNoMedium = errors.New("there is no medium")
+
+func (noMedium) ReadAt([]byte, int64) (int, error)  { return 0, errNoMedium }
+func (noMedium) WriteAt([]byte, int64) (int, error) { return 0, errNoMedium }
+func (noMedium) Sync() error                        { return nil }
+func (noMedium) Size() int64                        { return 0 }
+func (noMedium) ReadOnly() bool                     { return true }
+
+// Change puts another medium into the CD-ROM drive at a place, nil for none. It is false, and the guest is asked for the one that is in there, where the
+// guest has locked the drive; with force the lock is broken. A transfer under way fails or has what comes from the new medium.
+func (c *Channel) Change(n int, d Disk, force bool) bool {
+	v := c.drives[n]
+	if v == nil || !v.packet.on {
+		return false
+	}
+	p := &v.packet
+	if p.locked && v.present() && !force {
+		p.event = eventRequest
+		return false
+	}
+	p.locked, p.open = false, d == nil
+	if d == nil {
+		v.disk, p.event, p.changed = noMedium{}, eventRemoved, false
+	} else {
+		v.disk, p.event, p.changed = d, eventNew, true
+	}
+	return true
+}
+
+// present says that there is a medium which can be read.
+func (d *drive) present() bool { return !d.packet.open && d.disk.Size() >= blockSize }
 
 // commandCD executes a command of a CD-ROM drive.
 func (d *drive) commandCD(cmd uint8) {
 	p := &d.packet
-	*p = packet{on: true, key: p.key, asc: p.asc}
+	p.waits, p.dma, p.limit, p.rest = false, false, 0, nil
 	switch cmd {
 	case cmdPacket:
 		p.waits, p.dma = true, d.features&packetDMA != 0
@@ -67,6 +127,7 @@ func (d *drive) commandCD(cmd uint8) {
 	case cmdIdentifyPacket:
 		d.answer(d.identityCD())
 	case cmdDeviceReset:
+		p.locked = false
 		d.reset()
 	case cmdFeatures:
 		d.setFeatures()
@@ -147,9 +208,27 @@ func (d *drive) execute() {
 	c := [packetSize]byte(d.sect[:packetSize])
 	be := binary.BigEndian
 	d.packet.waits, d.store, d.buf, d.at = false, false, nil, 0
+	switch c[0] {
+	case scsiRequestSense, scsiInquiry, scsiEvents:
+	case scsiTestReady, scsiCapacity, scsiRead10, scsiRead12, scsiTOC:
+		if d.packet.changed {
+			d.packet.changed = false
+			d.check(senseAttention, ascChanged)
+			return
+		}
+		if !d.present() {
+			d.check(senseNotReady, ascNoMedium)
+			return
+		}
+	}
 	last := uint32(d.disk.Size()/blockSize) - 1
 	switch c[0] {
-	case scsiTestReady, scsiStartStop, scsiPrevent:
+	case scsiTestReady:
+		d.good()
+	case scsiStartStop:
+		d.tray(c[4])
+	case scsiPrevent:
+		d.packet.locked = c[4]&1 != 0
 		d.good()
 	case scsiRequestSense:
 		b := make([]byte, 18)
@@ -174,8 +253,8 @@ func (d *drive) execute() {
 		d.reply(be.AppendUint32(b, last+1), int(be.Uint16(c[7:])))
 	case scsiConfig: // no more than the profile of a CD-ROM
 		d.reply([]byte{0, 0, 0, 12, 0, 0, 0, 8, 0, 0, 3, 4, 0, 8, 1, 0}, int(be.Uint16(c[7:])))
-	case scsiEvents: // nothing happens to the medium
-		d.reply([]byte{0, 6, 4, 0x10, 0, 2, 0, 0}, int(be.Uint16(c[7:])))
+	case scsiEvents:
+		d.events(c[1]&1 != 0, int(be.Uint16(c[7:])))
 	case scsiModeSense10:
 		b := make([]byte, 8+20)
 		b[1], b[2], b[8], b[9] = byte(len(b)-2), 1, 0x2a, 18
@@ -183,6 +262,48 @@ func (d *drive) execute() {
 	default:
 		d.check(senseIllegal, ascCommand)
 	}
+}
+
+// tray does START STOP UNIT, which moves the tray if its second bit is set: in with the first bit, out without.
+func (d *drive) tray(how uint8) {
+	p := &d.packet
+	switch how & 3 {
+	case 2:
+		if p.locked {
+			d.check(senseIllegal, ascLocked)
+			return
+		}
+		if !p.open {
+			p.open, p.event = true, eventRemoved
+		}
+	case 3:
+		if p.open {
+			p.open = false
+			if d.present() {
+				p.changed, p.event = true, eventNew
+			}
+		}
+	}
+	d.good()
+}
+
+// events answers GET EVENT/STATUS NOTIFICATION, which has to be polled.
+func (d *drive) events(polled bool, limit int) {
+	if !polled {
+		d.check(senseIllegal, ascField)
+		return
+	}
+	p := &d.packet
+	status := uint8(0)
+	if p.open {
+		status |= mediaOpen
+	}
+	if d.present() {
+		status |= mediaPresent
+	}
+	event := p.event
+	p.event = eventNone
+	d.reply([]byte{0, 6, mediaClass, 1 << mediaClass, event, status, 0, 0}, limit)
 }
 
 func (d *drive) readBlocks(lba, n uint32) {

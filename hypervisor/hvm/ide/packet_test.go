@@ -146,7 +146,7 @@ func TestCD_busmaster(t *testing.T) {
 // TestCD_random sends packets of random bytes.
 func TestCD_random(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	commands := []byte{scsiRead10, scsiRead12, scsiTOC, scsiInquiry, scsiModeSense10, scsiConfig, scsiCapacity}
+	commands := []byte{scsiRead10, scsiRead12, scsiTOC, scsiInquiry, scsiModeSense10, scsiConfig, scsiCapacity, scsiEvents, scsiStartStop, scsiPrevent, scsiTestReady}
 	for range 20 {
 		b := newCD()
 		b.table([2]uint32{0x1000, 0x800}, [2]uint32{r.Uint32(), r.Uint32()})
@@ -161,9 +161,105 @@ func TestCD_random(t *testing.T) {
 				b.Read(regData, 2)
 			}
 			b.bm.Write(bmCommand, 1, r.Uint64N(2)*bmStart|bmToMemory)
+			if r.IntN(20) == 0 {
+				b.Change(0, []Disk{nil, b.disk}[r.IntN(2)], r.IntN(2) == 0)
+			}
 			if r.IntN(9) == 0 {
 				b.Write(regStatus, 1, r.Uint64N(256))
 			}
 		}
+	}
+}
+
+// sense sends a command without data and gives the sense key and code that follow, 0 and 0 if all is well.
+func (b *bench) sense(c ...byte) (key, asc uint8) {
+	b.packet(2048, c...)
+	_, _ = b.data()
+	if b.status()&stErr == 0 {
+		return 0, 0
+	}
+	b.packet(18, scsiRequestSense, 0, 0, 0, 18)
+	s, _ := b.data()
+	return s[2], s[12]
+}
+
+// happens asks for the event of the medium and the drive's state.
+func (b *bench) happens() (event, status uint8) {
+	b.packet(8, scsiEvents, 1, 0, 0, 1<<mediaClass, 0, 0, 0, 8)
+	e, _ := b.data()
+	return e[4], e[5]
+}
+
+func TestCD_change(t *testing.T) {
+	b := newBench()
+	b.disk.ro = true
+	b.Attach(0, nil, "cd", true)
+	ready := []byte{scsiTestReady}
+	check := func(what string, key, asc uint8) {
+		t.Helper()
+		if k, a := b.sense(ready...); k != key || a != asc {
+			t.Errorf("%s: sense %d %#x", what, k, a)
+		}
+	}
+	event := func(what string, event, status uint8) {
+		t.Helper()
+		if e, s := b.happens(); e != event || s != status {
+			t.Errorf("%s: event %d, status %#x", what, e, s)
+		}
+	}
+	check("empty", senseNotReady, ascNoMedium)
+	if k, a := b.sense(scsiRead10, 0, 0, 0, 0, 0, 0, 0, 1); k != senseNotReady || a != ascNoMedium {
+		t.Errorf("a read without medium: %d %#x", k, a)
+	}
+	event("empty", eventNone, 0)
+	if !b.Change(0, b.disk, false) {
+		t.Fatal("not inserted")
+	}
+	event("inserted", eventNew, mediaPresent)
+	event("told", eventNone, mediaPresent)
+	check("inserted", senseAttention, ascChanged)
+	check("told", 0, 0)
+	if b.packet(2048, scsiRead10, 0, 0, 0, 0, 3, 0, 0, 1); true {
+		if got, _ := b.data(); !bytes.Equal(got, b.disk.b[3*blockSize:4*blockSize]) {
+			t.Error("the medium reads wrong")
+		}
+	}
+	b.sense(scsiPrevent, 0, 0, 0, 1)
+	if b.Change(0, nil, false) {
+		t.Error("a locked drive gave its medium")
+	}
+	event("asked for", eventRequest, mediaPresent)
+	if k, a := b.sense(scsiStartStop, 0, 0, 0, 2); k != senseIllegal || a != ascLocked {
+		t.Errorf("a locked drive opened: %d %#x", k, a)
+	}
+	b.sense(scsiPrevent)
+	if !b.Change(0, nil, false) {
+		t.Error("not ejected")
+	}
+	event("ejected", eventRemoved, mediaOpen)
+	check("ejected", senseNotReady, ascNoMedium)
+	b.Change(0, b.disk, false)
+	check("back", senseAttention, ascChanged)
+	b.sense(scsiPrevent, 0, 0, 0, 1)
+	if !b.Change(0, nil, true) || b.Change(1, b.disk, true) {
+		t.Error("by force")
+	}
+	b.Change(0, b.disk, false)
+	check("after force", senseAttention, ascChanged)
+	// The guest moves the tray itself.
+	b.happens()
+	b.sense(scsiStartStop, 0, 0, 0, 2)
+	event("opened", eventRemoved, mediaOpen)
+	check("opened", senseNotReady, ascNoMedium)
+	b.sense(scsiStartStop, 0, 0, 0, 3)
+	event("closed", eventNew, mediaPresent)
+	check("closed", senseAttention, ascChanged)
+	check("closed", 0, 0)
+	// A medium that goes while it is read: an error, then nothing.
+	b.packet(2048, scsiRead10, 0, 0, 0, 0, 0, 0, 0, 16)
+	b.Change(0, nil, true)
+	_, _ = b.data()
+	if b.status()&(stErr|stDRQ) != stErr {
+		t.Errorf("status %#x after a read that lost its medium", b.status())
 	}
 }
