@@ -40,7 +40,7 @@ test: build ## run all tests (gets guest kernels and emulated hosts first, where
 	@$(GO) run ./ci/kernels/fetch -try -modules $(GUEST_MODULES) 6.1-cloud
 	@$(GO) run ./ci/testbed/run prepare -try svm vhe
 	@$(GO) run ./ci/kernels/fetch -try arm64-6.1-cloud arm64-6.12-cloud
-	@$(GO) run ./ci/kernels/fetch -try i386-6.1-pae i386-6.1 busybox-i386
+	@$(GO) run ./ci/kernels/fetch -try i386-6.1-pae i386-6.1 busybox-i386 grub-pvh grub-pv
 	GOZEN_KERNELS="$${GOZEN_KERNELS:-$(CURDIR)/.cache/guests}" $(GO) test -timeout 50m $(TESTFLAGS) ./...
 	@$(GO) test -count=1 ./ci/layers
 
@@ -49,8 +49,9 @@ guest-disk: ## build a root disk with Debian and systemd (root; mmdebstrap), for
 	@$(GO) run ./ci/guestdisk/make
 
 .PHONY: test-guest-disk
-test-guest-disk: guest-disk ## boot that disk as PVH, PV and HVM guest: log in, write, reboot, shut down
-	GOZEN_REQUIRE_GUEST_DISK=1 $(GO) test -count=1 -timeout 30m -v $(TESTFLAGS) -run '^TestGuestDisk$$' ./ci/e2e
+test-guest-disk: guest-disk ## boot that disk as PVH, PV and HVM guest, and on an emulated SVM host: log in, write, install, reboot, shut down
+	@$(GO) run ./ci/testbed/run prepare -try -host 6.1-cloud svm
+	GOZEN_REQUIRE_GUEST_DISK=1 $(GO) test -count=1 -timeout 50m -p 1 -v $(TESTFLAGS) -run '^TestGuestDisk$$' ./ci/e2e ./ci/testbed
 
 .PHONY: check
 check: fmt vet staticcheck layers generate-check test race ## everything that has to be right before a change goes in

@@ -22,8 +22,14 @@ import (
 // patience bounds every wait. A boot on the built-in CPU takes some seconds on a free machine, and others may need it too.
 const patience = 3 * time.Minute
 
+// given names the environment variable with the folder of programs that are not to be built, as where there is no Go.
+const given = "GOZEN_BIN"
+
 // programs builds bin/ once for all tests.
 var programs = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv(given); dir != "" {
+		return dir, nil
+	}
 	dir, err := os.MkdirTemp("", "gozen-bin-")
 	if err != nil {
 		return "", err
@@ -45,7 +51,7 @@ var programs = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, _ := programs(); dir != "" {
+	if dir, _ := programs(); dir != "" && os.Getenv(given) == "" {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -293,14 +299,15 @@ func (c *console) match(re *regexp.Regexp) []string {
 func (c *console) expect(pattern string) []string {
 	c.h.t.Helper()
 	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		over := c.over()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		over, began := c.over(), time.Now()
 		if g := c.match(re); g != nil {
 			return g
 		}
 		if over {
 			break
 		}
+		time.Sleep(max(20*time.Millisecond, 10*time.Since(began))) // the guest may have the same processor
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

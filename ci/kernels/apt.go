@@ -30,6 +30,8 @@ func patterns() map[string]string {
 		"i386-6.1-pae":     `linux-image-6\.1\.0-[0-9]+-686-pae-unsigned`,
 		"i386-6.1":         `linux-image-6\.1\.0-[0-9]+-686-unsigned`,
 		BusyboxI386:        `busybox-static`,
+		GrubPVH:            `grub-xen-host`,
+		GrubPV:             `grub-xen-host`,
 	}
 }
 

@@ -122,7 +122,7 @@ func (f Files) get(a *apt, name, pkg string, log io.Writer, unpack func(name, pk
 	return nil
 }
 
-// take puts the kernel or busybox of a package where Find looks.
+// take puts the file of a package where Find looks.
 func (f Files) take(name, pkg, deb string) error {
 	r, err := os.Open(deb)
 	if err != nil {
@@ -134,9 +134,10 @@ func (f Files) take(name, pkg, deb string) error {
 	if err != nil {
 		return err
 	}
-	pattern := "boot/vmlinuz-*"
-	if isBusybox(name) {
-		pattern = "bin/busybox"
+	pattern := single(name)
+	kernel := pattern == ""
+	if kernel {
+		pattern = "boot/vmlinuz-*"
 	}
 	_, err = extract(w, r, pattern, maxFile)
 	if err = errors.Join(err, w.Close()); err != nil {
@@ -146,7 +147,7 @@ func (f Files) take(name, pkg, deb string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	if !isBusybox(name) {
+	if kernel {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(to), "package"), []byte(pkg+"\n"), 0o644); err != nil {
 			return err
 		}

@@ -26,15 +26,30 @@ const (
 	BusyboxI386  = "busybox-i386"
 )
 
-func isBusybox(name string) bool {
-	return name == Busybox || name == BusyboxArm64 || name == BusyboxI386
+// The names of GRUB as a kernel of PVH and of PV guests.
+const (
+	GrubPVH = "grub-pvh"
+	GrubPV  = "grub-pv"
+)
+
+// single gives where in its package a file lies that is no kernel with modules; "" for a kernel.
+func single(name string) string {
+	switch name {
+	case Busybox, BusyboxArm64, BusyboxI386:
+		return "bin/busybox"
+	case GrubPVH:
+		return "usr/lib/grub-xen/grub-i386-xen_pvh.bin"
+	case GrubPV:
+		return "usr/lib/grub-xen/grub-x86_64-xen.bin"
+	}
+	return ""
 }
 
 // Env names the environment variable that overrides the cache folder.
 const Env = "GOZEN_KERNELS"
 
-// Files is a folder of guest files: NAME/vmlinuz for each kernel, NAME/modules for modules of it that were asked for, busybox,
-// busybox-arm64 and busybox-i386.
+// Files is a folder of guest files: NAME/vmlinuz for each kernel, NAME/modules for modules of it that were asked for, and busybox, busybox-arm64, busybox-i386,
+// grub-pvh and grub-pv.
 type Files struct{ Dir string }
 
 // ErrMissing wraps what Find says of files that are not there.
@@ -73,13 +88,13 @@ func Repository() (string, error) {
 
 // path gives where a file lies, whether or not it is there.
 func (f Files) path(name string) string {
-	if isBusybox(name) {
+	if single(name) != "" {
 		return filepath.Join(f.Dir, name)
 	}
 	return filepath.Join(f.Dir, name, "vmlinuz")
 }
 
-// Find gives the path of a kernel (one of Names, Arm64Names or I386Names) or of a busybox. Debian's arm64 vmlinuz is a plain EFI-stub Image, not compressed. If it is not there the error wraps ErrMissing and says
+// Find gives the path of a kernel (one of Names, Arm64Names or I386Names), a busybox or a GRUB. Debian's arm64 vmlinuz is a plain EFI-stub Image, not compressed. If it is not there the error wraps ErrMissing and says
 // how to get it.
 func (f Files) Find(name string) (string, error) {
 	p := f.path(name)

@@ -122,12 +122,18 @@ func (m *Machine) Load(k *image.Kernel, disk *image.Initrd, cmdline string) (*Bo
 			return nil, err
 		}
 	}
+	if l.n.p2m == 0 { // mapped behind all that has been loaded
+		b.si.MFNList = l.n.base + uint64(l.next)<<12
+		l.p2m()
+	}
 	info := l.take(1)
 	b.info, b.Store, b.Console = info.GPA(), l.take(1), l.take(1)
 	stack := l.kernelTables(b)
-	b.si.FirstP2MPFN = uint64(l.next)
-	l.p2m(b)
-	b.si.NrP2MFrames = uint64(l.next) - b.si.FirstP2MPFN
+	if va := l.n.p2m; va != 0 {
+		b.si.MFNList, b.si.FirstP2MPFN = va, uint64(l.next)
+		l.mapP2M(l.p2m())
+		b.si.NrP2MFrames = uint64(l.next) - b.si.FirstP2MPFN
+	}
 	if disk != nil && l.n.modPFN {
 		b.si.Flags |= xen.SIF_MOD_START_PFN
 		b.si.ModStart, b.si.ModLen = uint64(l.next), uint64(disk.Size)
@@ -253,28 +259,31 @@ func (l *loader) mapRange(va uint64, first guestmem.GFN, pages uint64, next func
 	}
 }
 
-// p2m makes the physical-to-machine list, which is the identity, and maps it where the kernel wants it.
-func (l *loader) p2m(b *Boot) {
+// p2m makes the physical-to-machine list, which is the identity.
+func (l *loader) p2m() (first guestmem.GFN, pages uint64) {
 	n := l.m.RAM.Size >> 12
-	pages := (n*8 + pageSize - 1) >> 12
-	first := l.take(pages)
+	pages = (n*8 + pageSize - 1) >> 12
+	first = l.take(pages)
 	if l.err != nil {
-		return
+		return first, pages
 	}
 	list, ok := l.m.mem.Span(first.GPA(), pages<<12)
 	if !ok {
 		l.err = fmt.Errorf("no room for the physical-to-machine list")
-		return
+		return first, pages
 	}
 	for i := range n {
 		binary.LittleEndian.PutUint64(list[i*8:], i)
 	}
-	va := l.n.p2m
-	if va == 0 { // behind everything else of the first mapping
-		l.err = fmt.Errorf("the kernel has no place for the physical-to-machine list (XEN_ELFNOTE_INIT_P2M); such kernels cannot be loaded yet")
+	return first, pages
+}
+
+// mapP2M maps the list where the kernel wants it.
+func (l *loader) mapP2M(first guestmem.GFN, pages uint64) {
+	if l.err != nil {
 		return
 	}
-	b.si.MFNList = va
+	va := l.n.p2m
 	tables := l.take(tablesFor(va, va+pages<<12))
 	for g := range guestmem.GFN(tablesFor(va, va+pages<<12)) {
 		l.ro[tables+g] = true

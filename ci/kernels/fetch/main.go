@@ -2,7 +2,7 @@
 // -modules, also these modules of the kernels named, and those that they need.
 //
 // Usage: fetch [-try] [-modules M,...] [NAME...]; without names, all that are for amd64. NAME is a kernel such as 6.1-cloud, arm64-6.12 or i386-6.1-pae, busybox,
-// busybox-arm64 or busybox-i386. With -try it ends with status 0 also where packages cannot be had.
+// busybox-arm64, busybox-i386, grub-pvh or grub-pv. With -try it ends with status 0 also where packages cannot be had.
 package main
 
 import (
