@@ -305,13 +305,16 @@ func merge(ts []control.Timing, atInit *control.Timing) (out []control.Timing) {
 	return out
 }
 
-// destroy ends the domain and waits until it is gone.
+// destroy ends the domain and waits until it and its process are gone: what they held, such as a disk, is free for the next one.
 func (b *boot) destroy() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	await, err := b.client.BeginWait(ctx, control.UntilDeath)
 	if b.client.Destroy(ctx) == nil && err == nil {
 		_, _ = await()
+	}
+	for ctx.Err() == nil && unix.Kill(b.pid, 0) == nil {
+		time.Sleep(time.Millisecond)
 	}
 }
 
