@@ -76,7 +76,10 @@ cannot run here gives one line and the others are measured.`,
   perfctl compare linux --kernel /boot/vmlinuz-6.1.0-amd64 --types pv,pvh
   perfctl compare block net --kernel /boot/vmlinuz-6.1.0-amd64
   perfctl compare --deterministic --quick -o csv > counts.csv`,
-		RunE: func(c *cobra.Command, args []string) error { f.ide = !c.Flags().Changed("types"); return f.run(c, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			f.ide = !c.Flags().Changed("types")
+			return f.run(c, args)
+		},
 	}
 	f.add(c, strings.Join(gauge.Modes(), ","))
 	c.Flags().Lookup("types").Usage += "; by default also hvm-ide where there are workloads for it"

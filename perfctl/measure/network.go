@@ -25,7 +25,10 @@ type network struct {
 }
 
 // openNetwork makes a network. This is the one place that knows what kind it is.
-func openNetwork() (*network, error) { return openBridge() }
+func openNetwork() (*network, error) { return openBridge(tun) }
+
+// tun is what taps are made by.
+const tun = "/dev/net/tun"
 
 // The bridge in its own network namespace. Nobody else is there, so names and addresses are free.
 const (
@@ -35,12 +38,20 @@ const (
 	peerPort    = 7777
 )
 
+// asRoot says what to do where a right is missing.
+const asRoot = "run perfctl as root, or by unshare --user --map-root-user"
+
 // openBridge makes a network namespace with a bridge, on a thread of its own. The namespace goes with the thread and with the last process in it: nothing has to be cleaned
 // up, however this process ends.
-func openBridge() (*network, error) {
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		return nil, errors.New("a network for the guest needs /dev/net/tun, which is not there: modprobe tun")
+func openBridge(tun string) (*network, error) {
+	f, err := os.OpenFile(tun, os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("a network for the guest needs %s, which is not there: modprobe tun", tun)
+	case err != nil:
+		return nil, fmt.Errorf("a network for the guest: %w: %s", err, asRoot)
 	}
+	_ = f.Close()
 	jobs, ready := make(chan func()), make(chan error)
 	var l net.Listener
 	go func() {
@@ -76,13 +87,13 @@ func openBridge() (*network, error) {
 func makeBridge() (net.Listener, error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		if errors.Is(err, unix.EPERM) {
-			return nil, errors.New("this needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run it as root")
+			return nil, errors.New("this needs CAP_SYS_ADMIN and CAP_NET_ADMIN: " + asRoot)
 		}
 		return nil, fmt.Errorf("network namespace: %w", err)
 	}
 	if err := link.AddBridge(bridge); err != nil {
 		if errors.Is(err, unix.EPERM) {
-			return nil, errors.New("this needs CAP_NET_ADMIN: run it as root")
+			return nil, errors.New("this needs CAP_NET_ADMIN: " + asRoot)
 		}
 		return nil, err
 	}
