@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -112,6 +113,31 @@ func checkDevice(t *testing.T, x *result.Series, i Item) {
 	if ports != (x.Mode == ModeIDE) {
 		t.Errorf("%s %s: is the disk an IDE disk? %+v", x.Mode, i.Name, x.Counts)
 	}
+}
+
+// TestSuite_interrupted: a person who has enough of it finds no file left. The fake machine says nothing, so there is something to wait for.
+func TestSuite_interrupted(t *testing.T) {
+	tmp, mods := t.TempDir(), t.TempDir()
+	options := fake(t)
+	t.Setenv("TMPDIR", tmp)
+	if err := os.WriteFile(filepath.Join(mods, "modules.builtin"), []byte("kernel/drivers/block/xen-blkfront.ko\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := Suite{Modes: []string{"pvh"}, Items: items(t, "block/read-4k"), Rounds: 1, Batches: 1, Kernel: os.Args[0], Modules: mods, Vehicle: os.Args[0], Options: options,
+		Progress: func(string) {
+			if images, _ := filepath.Glob(filepath.Join(tmp, "perfctl*", "disk")); len(images) != 1 {
+				t.Errorf("disks: %v", images)
+			}
+			time.AfterFunc(100*time.Millisecond, cancel)
+		}}
+	if _, err := s.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+	gone(t, options.Root)
 }
 
 // TestMakeImage: a disk has its blocks in their places, and a file system without room for it is named.

@@ -43,15 +43,16 @@ func some(call uintptr, fd int, b []byte) (int, error) {
 
 // iocb is struct iocb of linux/aio_abi.h (little-endian).
 type iocb struct {
-	data            uint64
-	key, flagsRW    uint32
-	opcode          uint16
-	priority        int16
-	fd              uint32
-	buf, size       uint64
-	offset          int64
-	_               uint64
-	flags, resultFD uint32
+	data   uint64
+	_, _   uint32 // aio_key, aio_rw_flags
+	opcode uint16
+	_      int16 // aio_reqprio
+	fd     uint32
+	buf    uint64
+	size   uint64
+	offset int64
+	_      uint64
+	_, _   uint32 // aio_flags, aio_resfd
 }
 
 // ioEvent is struct io_event.
