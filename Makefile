@@ -10,7 +10,7 @@ FUZZTIME    ?= 10s
 TESTFLAGS   ?=
 
 # Modules of a guest kernel that tests load.
-GUEST_MODULES := button,evdev,xen-blkfront,xen-netfront,ata_piix,sd_mod
+GUEST_MODULES := button,evdev,xen-blkfront,xen-netfront,ata_piix,sr_mod,sd_mod
 
 # Packages whose tests are worth the race detector (it needs cgo only on some hosts; the Go tool says so).
 RACE := ./hypervisor/control/... ./hypervisor/evtchn/... ./hypervisor/gnttab/... ./hypervisor/domain/... ./hypervisor/backend/... \
