@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gozen/benches/guest/gauge"
+	"gozen/benches/guest/vehicle"
 	"gozen/hypervisor/config"
 	"gozen/perfctl/measure"
 	"gozen/perfctl/report"
@@ -26,9 +27,11 @@ type suiteFlags struct {
 	quick, deterministic bool
 	timeout              time.Duration
 	out, save, baseline  string
-	kernel, vehicle      string
+	kernel, modules      string
+	vehicle              string
 	across, all, silent  bool
 	brief                bool
+	ide                  bool // put the emulated disk beside the PV disks
 }
 
 // Defaults of the two sizes of a measurement. Deterministic rounds are all alike: few will do.
@@ -38,14 +41,15 @@ const (
 )
 
 func (f *suiteFlags) add(c *cobra.Command, types string) {
-	c.Flags().StringVar(&f.types, "types", types, "modes, with commas between them: "+strings.Join(gauge.Modes(), ", "))
+	c.Flags().StringVar(&f.types, "types", types, "modes, with commas between them: "+strings.Join(measure.Modes(), ", "))
 	c.Flags().StringVar(&f.engine, "engine", "auto", "soft, kvm or auto")
 	c.Flags().BoolVar(&f.quick, "quick", false, "fewer workloads, rounds and batches")
 	c.Flags().IntVarP(&f.rounds, "rounds", "n", 0, fmt.Sprintf("rounds (0: %d, quick: %d)", fullRounds, quickRounds))
 	c.Flags().IntVar(&f.batches, "batches", 0, fmt.Sprintf("batches of each workload in a round (0: %d, quick: %d)", fullBatches, quickBatches))
 	c.Flags().BoolVar(&f.deterministic, "deterministic", false, "on the built-in CPU, with time counted in instructions: two runs give the same counts")
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "for each guest")
-	c.Flags().StringVar(&f.kernel, "kernel", "", "Linux kernel for the linux/ workloads")
+	c.Flags().StringVar(&f.kernel, "kernel", "", "Linux kernel for the linux/, block/ and net/ workloads")
+	c.Flags().StringVar(&f.modules, "modules", "", "folder with the modules of that kernel, for block/ and net/ (default: modules beside it, or /lib/modules/VERSION)")
 	c.Flags().StringVar(&f.vehicle, "vehicle", "", "static program that measures in Linux guests (default: perfctl itself; benches/guest/vehicle/init is smaller)")
 	c.Flags().StringVarP(&f.out, "output", "o", "table", strings.Join(report.Formats(), ", "))
 	c.Flags().StringVarP(&f.save, "save", "f", "", "also keep the result in this file, for report, diff and gate")
@@ -70,10 +74,15 @@ cannot run here gives one line and the others are measured.`,
   perfctl compare --quick --types pv,pvh,hvm -f new.json
   perfctl compare walk pt/update --engine soft -n 30
   perfctl compare linux --kernel /boot/vmlinuz-6.1.0-amd64 --types pv,pvh
+  perfctl compare block net --kernel /boot/vmlinuz-6.1.0-amd64
   perfctl compare --deterministic --quick -o csv > counts.csv`,
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			f.ide = !c.Flags().Changed("types")
+			return f.run(c, args)
+		},
 	}
 	f.add(c, strings.Join(gauge.Modes(), ","))
+	c.Flags().Lookup("types").Usage += "; by default also hvm-ide where there are workloads for it"
 	return c
 }
 
@@ -121,6 +130,9 @@ func (f *suiteFlags) suite(c *cobra.Command, names []string) (*measure.Suite, er
 	if err != nil {
 		return nil, err
 	}
+	if f.ide && slices.ContainsFunc(items, func(i measure.Item) bool { return i.Needs == vehicle.Disk }) {
+		modes = append(modes, measure.ModeIDE)
+	}
 	engine := config.Engine(f.engine)
 	if !slices.Contains([]config.Engine{config.EngineAuto, config.EngineSoft, config.EngineKVM}, engine) {
 		return nil, fmt.Errorf("--engine %q: give soft, kvm or auto", f.engine)
@@ -154,6 +166,7 @@ func (f *suiteFlags) linux(s *measure.Suite) (err error) {
 	if s.Vehicle = f.vehicle; s.Vehicle == "" {
 		s.Vehicle, err = os.Executable()
 	}
+	s.Modules = f.modules
 	return err
 }
 
@@ -184,8 +197,8 @@ func (f *suiteFlags) modes() ([]string, error) {
 	var out []string
 	for _, m := range strings.Split(f.types, ",") {
 		m = strings.TrimSpace(m)
-		if !slices.Contains(gauge.Modes(), m) {
-			return nil, fmt.Errorf("--types %q: no mode %q; the modes are %s", f.types, m, strings.Join(gauge.Modes(), ", "))
+		if !slices.Contains(measure.Modes(), m) {
+			return nil, fmt.Errorf("--types %q: no mode %q; the modes are %s", f.types, m, strings.Join(measure.Modes(), ", "))
 		}
 		if slices.Contains(out, m) {
 			return nil, fmt.Errorf("--types %q: %s twice", f.types, m)

@@ -39,12 +39,7 @@ func namespace(t *testing.T) {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip(err)
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := addBridge(fd, ownBridge); err != nil {
+	if err := link.AddBridge(ownBridge); err != nil {
 		t.Skipf("this kernel makes no bridges: %v", err)
 	}
 	for name, address := range map[string]netip.Prefix{"lo": {}, ownBridge: netip.MustParsePrefix(hostAddr + "/24")} {

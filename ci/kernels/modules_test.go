@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gozen/benches/guest/modules"
 )
 
 // module makes an ELF file with a section .modinfo.
@@ -37,47 +39,6 @@ func module(info ...string) []byte {
 	}
 	return bytes.Join([][]byte{h, []byte(text), []byte(names), section(0, 0, 0, 0), section(1, 1, 64, len(text)),
 		section(10, 3, 64+len(text), len(names))}, nil)
-}
-
-func TestDepends(t *testing.T) {
-	tests := []struct {
-		in   []byte
-		want []string
-		bad  bool
-	}{
-		{module("license=GPL", "depends=kvm,irqbypass", "name=x"), []string{"kvm", "irqbypass"}, false},
-		{module("depends=", "name=x"), nil, false},
-		{module("name=x"), nil, false},
-		{[]byte("no module"), nil, true},
-		{nil, nil, true},
-	}
-	for _, tt := range tests {
-		got, err := depends(tt.in)
-		if d := cmp.Diff(tt.want, got); d != "" || (err != nil) != tt.bad {
-			t.Errorf("%.40q: %v %s", tt.in, err, d)
-		}
-	}
-}
-
-func TestLoadOrder(t *testing.T) {
-	needs := map[string][]string{"irqbypass": nil, "kvm": {"irqbypass"}, "kvm_amd": {"kvm", "ccp"}, "ccp": nil, "a": {"b"}, "b": {"c"}, "c": {"a"}}
-	depends := func(n string) ([]string, error) {
-		d, ok := needs[n]
-		if !ok {
-			return nil, errNotThere
-		}
-		return d, nil
-	}
-	got, err := loadOrder([]string{"kvm-amd", "kvm", "irqbypass"}, depends)
-	if d := cmp.Diff([]string{"irqbypass", "kvm", "ccp", "kvm_amd"}, got); d != "" || err != nil {
-		t.Errorf("%v %s", err, d)
-	}
-	if _, err := loadOrder([]string{"a"}, depends); err == nil || !strings.Contains(err.Error(), "a -> b -> c -> a") {
-		t.Error(err)
-	}
-	if _, err := loadOrder([]string{"kvm", "none"}, depends); !errors.Is(err, errNotThere) {
-		t.Error(err)
-	}
 }
 
 func TestTakeModules(t *testing.T) {
@@ -111,7 +72,7 @@ func TestTakeModules(t *testing.T) {
 	if _, err := f.Modules("6.1", "kvm"); !errors.Is(err, ErrMissing) {
 		t.Errorf("modules of another package than the kernel's: %v", err)
 	}
-	if err := f.takeModules("6.1", "linux-9", pkg, []string{"none"}); !errors.Is(err, errNotThere) {
+	if err := f.takeModules("6.1", "linux-9", pkg, []string{"none"}); !errors.Is(err, modules.ErrMissing) {
 		t.Errorf("no such module: %v", err)
 	}
 }

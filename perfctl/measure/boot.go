@@ -32,6 +32,17 @@ type Options struct {
 	Timeout time.Duration // for one run; 0: 10 minutes
 	Console io.Writer     // gets the guest's console output; nil: nobody
 	Note    func(string)  // one-line notes of the start; nil: nobody
+	Counts  Counts        // nil: nobody
+	// Within runs the start of the domain's process, such as on a thread that is in another network; nil: at once, where Boot is called.
+	Within func(start func())
+}
+
+// Counts gets the counters of a guest that says on its console when. It is called by one goroutine.
+type Counts interface {
+	// Waits is asked after each piece of console output: does the guest wait?
+	Waits() bool
+	// Take gets the counters as they are while it waits. Then the guest gets a line feed.
+	Take(*Run)
 }
 
 // Run is what one boot cost. Counters are those of the whole run, up to init or to the end.
@@ -78,7 +89,15 @@ func Boot(ctx context.Context, cfg config.Domain, name string, o Options) (*Run,
 		*a = config.Preserve // the counters are read after the end
 	}
 	b := &boot{opts: o, began: time.Now()}
-	st, err := process.Launch(o.Program, process.Request{Config: cfg, Paused: true, Root: o.Root, Began: b.began}, o.Note)
+	within := o.Within
+	if within == nil {
+		within = func(start func()) { start() }
+	}
+	var st process.Started
+	var err error
+	within(func() {
+		st, err = process.Launch(o.Program, process.Request{Config: cfg, Paused: true, Root: o.Root, Began: b.began}, o.Note)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +133,7 @@ func (b *boot) run(ctx context.Context) (*Run, error) {
 	}
 	seen := make(chan struct{})
 	drained := make(chan struct{})
-	go func() { defer close(drained); b.watch(con, seen) }()
+	go func() { defer close(drained); b.watch(con, seen, func() { b.answer(ctx, con) }) }()
 	defer func() { con.Close(); <-drained }() // nobody writes to Options.Console afterwards
 	if err := b.client.Unpause(ctx); err != nil {
 		return nil, err
@@ -169,8 +188,8 @@ func noTime(ctx context.Context, err error) error {
 	return err
 }
 
-// watch copies the console until its end and closes seen when the pattern turned up in a line.
-func (b *boot) watch(con io.Reader, seen chan struct{}) {
+// watch copies the console until its end and closes seen when the pattern turned up in a line. After each piece that was copied it calls then.
+func (b *boot) watch(con io.Reader, seen chan struct{}, then func()) {
 	const keep = 4096 // of a line that does not end
 	var line []byte
 	done := false
@@ -180,6 +199,7 @@ func (b *boot) watch(con io.Reader, seen chan struct{}) {
 		if b.opts.Console != nil {
 			_, _ = b.opts.Console.Write(buf[:n])
 		}
+		then()
 		if !done {
 			line = append(line, buf[:n]...)
 			if b.opts.Init.Match(line) {
@@ -197,6 +217,35 @@ func (b *boot) watch(con io.Reader, seen chan struct{}) {
 			return
 		}
 	}
+}
+
+// answer reads the counters of a guest that waits for that. If it cannot, the domain is about to end, and others see why.
+func (b *boot) answer(ctx context.Context, con io.Writer) {
+	if b.opts.Counts == nil || !b.opts.Counts.Waits() {
+		return
+	}
+	in, err := b.idle(ctx)
+	if err != nil {
+		return
+	}
+	r, err := b.collect(ctx, nil, nil)
+	if err != nil {
+		return
+	}
+	r.Milestones = append(r.Milestones, control.Timing{Name: "now", Instructions: instructions(&in)})
+	b.opts.Counts.Take(r)
+	_, _ = con.Write([]byte("\n"))
+}
+
+// idle waits a little until all vCPUs are, as they are soon after the guest has said that it waits.
+func (b *boot) idle(ctx context.Context) (in control.Info, err error) {
+	for range 200 {
+		if in, err = b.client.Info(ctx); err != nil || in.State.Blocked {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return in, err
 }
 
 // milestone takes the time as it is now.
@@ -256,13 +305,16 @@ func merge(ts []control.Timing, atInit *control.Timing) (out []control.Timing) {
 	return out
 }
 
-// destroy ends the domain and waits until it is gone.
+// destroy ends the domain and waits until it and its process are gone: what they held, such as a disk, is free for the next one.
 func (b *boot) destroy() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	await, err := b.client.BeginWait(ctx, control.UntilDeath)
 	if b.client.Destroy(ctx) == nil && err == nil {
 		_, _ = await()
+	}
+	for ctx.Err() == nil && unix.Kill(b.pid, 0) == nil {
+		time.Sleep(time.Millisecond)
 	}
 }
 

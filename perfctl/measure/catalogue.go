@@ -12,16 +12,35 @@ import (
 // AreaBoot is the area of what is measured from outside while a guest starts and ends.
 const AreaBoot = "boot"
 
-// AreaLinux is the area of what a Linux kernel's first process measures.
-const AreaLinux = "Linux guest"
+// Areas of what a Linux kernel's first process measures.
+const (
+	AreaLinux = "Linux guest"
+	AreaBlock = "disk of a Linux guest"
+	AreaNet   = "network of a Linux guest"
+)
+
+// ModeIDE is an HVM guest that has its disk at the emulated IDE controller, and no PV drivers. It is for workloads on a disk only.
+const ModeIDE = "hvm-ide"
+
+// Modes lists the modes.
+func Modes() []string { return append(gauge.Modes(), ModeIDE) }
+
+// typeOf gives the type of the domains of a mode.
+func typeOf(mode string) string {
+	if mode == ModeIDE {
+		return "hvm"
+	}
+	return mode
+}
 
 // Item is one workload of the catalogue.
 type Item struct {
 	Name, Area, Meaning string
 	Quick               bool // in the quick set
 	Linux               bool // needs Suite.Kernel
-	vcpus               int  // that the guest needs
-	ops                 int  // of a batch; 0: measured from outside
+	Needs               vehicle.Need
+	vcpus               int // that the guest needs
+	ops                 int // of a batch; 0: measured from outside
 }
 
 // The workloads that are measured from outside.
@@ -33,7 +52,8 @@ const (
 )
 
 // slow are the workloads that the quick set leaves out.
-var slow = []string{"syscall/int80", "trap/int3", "msr/write", "walk/hit", "pt/flush", "hypercall/multicall8", "evtchn/mask", "clock/read", "timer/set"}
+var slow = []string{"syscall/int80", "trap/int3", "msr/write", "walk/hit", "pt/flush", "hypercall/multicall8", "evtchn/mask", "clock/read", "timer/set",
+	"block/write-4k", "block/write-1m", "net/receive"}
 
 // Catalogue lists all workloads in the order in which they are shown.
 func Catalogue() []Item {
@@ -47,7 +67,8 @@ func Catalogue() []Item {
 		all = append(all, Item{Name: w.Name, Area: w.Area, Meaning: w.Meaning, Quick: !slices.Contains(slow, w.Name), vcpus: w.VCPUs, ops: w.Ops})
 	}
 	for _, o := range vehicle.List() {
-		all = append(all, Item{Name: o.Name, Area: AreaLinux, Meaning: o.Meaning, Linux: true, Quick: true, vcpus: 1, ops: o.Ops})
+		area := map[vehicle.Need]string{vehicle.Nothing: AreaLinux, vehicle.Disk: AreaBlock, vehicle.Net: AreaNet}[o.Needs]
+		all = append(all, Item{Name: o.Name, Area: area, Meaning: o.Meaning, Linux: true, Needs: o.Needs, Quick: !slices.Contains(slow, o.Name), vcpus: 1, ops: o.Ops})
 	}
 	return all
 }
@@ -70,6 +91,9 @@ func Choose(names []string, quick, kernel bool) ([]Item, error) {
 	}
 	return chosen, nil
 }
+
+// in tells whether a mode is meant for the workload at all.
+func (i Item) in(mode string) bool { return mode != ModeIDE || i.Needs == vehicle.Disk }
 
 // is tells whether a name means the workload: its own, or the part in front of the slash.
 func (i Item) is(name string) bool {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"gozen/benches/guest/gauge"
-	"gozen/benches/guest/vehicle"
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
 	"gozen/perfctl/result"
@@ -28,6 +27,13 @@ type guestRun struct {
 	run   *Run
 	lines []result.Line
 	facts map[string]string
+	marks map[string][]mark // by workload
+}
+
+// mark is what had happened when a guest waited for its counters to be read.
+type mark struct {
+	line  result.Line
+	tally map[string]float64
 }
 
 // guestError says why a guest did not report.
@@ -59,38 +65,18 @@ func (s *Suite) guest(ctx context.Context, spec gauge.Spec, vcpus int) (*guestRu
 	if err := os.WriteFile(path, image, 0o600); err != nil {
 		return nil, err
 	}
-	return s.boot(ctx, config.Domain{Type: config.Type(spec.Mode), MemoryMiB: guestMemory, VCPUs: vcpus, Kernel: path})
+	return s.boot(ctx, spec.Mode, config.Domain{Type: config.Type(spec.Mode), MemoryMiB: guestMemory, VCPUs: vcpus, Kernel: path}, nil)
 }
 
-// linuxMemory is that of a Linux guest, in MiB.
-const linuxMemory = 256
-
-// linux boots a Linux guest that measures.
-func (s *Suite) linux(ctx context.Context, mode string, names []string, batches int) (*guestRun, error) {
-	disk := filepath.Join(s.dir, "initramfs")
-	if _, err := os.Stat(disk); err != nil {
-		b, err := vehicle.Initramfs(s.Vehicle)
-		if err == nil {
-			err = os.WriteFile(disk, b, 0o600)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("RAM disk of the Linux guest: %w", err)
-		}
-	}
-	return s.boot(ctx, config.Domain{Type: config.Type(mode), MemoryMiB: linuxMemory, VCPUs: 1, Kernel: s.Kernel, Ramdisk: disk,
-		Cmdline: vehicle.Cmdline(mode, names, batches)})
-}
-
-// boot boots a guest that reports, to its end.
-func (s *Suite) boot(ctx context.Context, d config.Domain) (*guestRun, error) {
+// boot boots a guest that reports, to its end. within is Options.Within.
+func (s *Suite) boot(ctx context.Context, mode string, d config.Domain, within func(func())) (*guestRun, error) {
 	s.made++
 	d.Engine, d.Deterministic = s.Engine, s.Deterministic
 	d.Complete()
-	mode := string(d.Type)
-	g := &guestRun{facts: map[string]string{}}
+	g := &guestRun{facts: map[string]string{}, marks: map[string][]mark{}}
 	listen := &listener{g: g}
 	o := s.Options
-	o.Init, o.ToEnd, o.Console = helloPattern, true, listen
+	o.Init, o.ToEnd, o.Console, o.Counts, o.Within = helloPattern, true, listen, listen, within
 	var err error
 	g.run, err = Boot(ctx, d, fmt.Sprintf("perfctl-%d-%d", os.Getpid(), s.made), o)
 	switch {
@@ -133,8 +119,18 @@ type listener struct {
 	part []byte
 	n    int // bytes seen
 	last []string
+	wait *result.Line // a mark whose counters are not read yet
 	end  bool
 	err  error
+}
+
+// Waits implements Counts.
+func (l *listener) Waits() bool { return l.wait != nil }
+
+// Take implements Counts.
+func (l *listener) Take(r *Run) {
+	l.g.marks[l.wait.Name] = append(l.g.marks[l.wait.Name], mark{*l.wait, tally(r)})
+	l.wait = nil
 }
 
 // Write implements io.Writer.
@@ -169,6 +165,8 @@ func (l *listener) line(s string) {
 		l.g.facts[line.Name] = line.Text
 	case line.Kind == result.End:
 		l.end = true
+	case line.Kind == result.Mark:
+		l.wait = &line
 	default:
 		l.g.lines = append(l.g.lines, line)
 	}

@@ -174,7 +174,7 @@ func TestWatch_splitLine(t *testing.T) {
 	for _, chunks := range [][]string{{"noise\nHel", "lo from x\n"}, {"Hello from "}, {strings.Repeat("x", 9000), "Hello", " from y"}} {
 		b := &boot{opts: Options{Init: regexp.MustCompile(InitPattern)}}
 		seen := make(chan struct{})
-		b.watch(&pieces{chunks}, seen)
+		b.watch(&pieces{chunks}, seen, func() {})
 		if !closed(seen) {
 			t.Errorf("%.40q: not seen", chunks)
 		}

@@ -25,6 +25,9 @@ func (g *guestRun) samples() (by map[string][]float64, ticks map[string]bool, er
 		return nil, nil, err
 	}
 	for _, l := range g.lines {
+		for _, v := range l.Values {
+			by[l.Name] = append(by[l.Name], float64(v))
+		}
 		if l.Kind != result.Batch {
 			continue
 		}
@@ -110,7 +113,7 @@ func perOp(one, two map[string]float64, more float64) []result.Count {
 		out = append(out, result.Count{Name: name, PerOp: math.Round(v*1000) / 1000})
 	}
 	rank := func(name string) int {
-		return slices.Index([]string{"instructions", "exit", "hypercall", "event", "emulated"}, strings.Fields(name)[0])
+		return slices.Index([]string{"instructions", "exit", "hypercall", "event", "emulated", "device"}, strings.Fields(name)[0])
 	}
 	slices.SortFunc(out, func(a, b result.Count) int {
 		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(b.PerOp, a.PerOp), cmp.Compare(a.Name, b.Name))

@@ -23,6 +23,7 @@ type Suite struct {
 	Batches       int // of a workload in a round
 	Engine        config.Engine
 	Kernel        string // of Linux guests, an absolute path
+	Modules       string // folder with modules of that kernel; empty: where they usually are
 	Vehicle       string // static program that is a Linux guest's /init (benches/guest/vehicle)
 	Deterministic bool
 	Version       string
@@ -34,6 +35,7 @@ type Suite struct {
 	res       *result.Result
 	left      map[string][]string // workloads that can be measured, by mode
 	leftLinux map[string][]string // those of Linux guests
+	devices   *devices
 }
 
 // Run measures: first what every operation costs in counts, one workload at a time, which also shows what a mode cannot do; then the
@@ -53,6 +55,11 @@ func (s *Suite) Run(ctx context.Context) (*result.Result, error) {
 	}
 	s.res = &result.Result{Format: result.FormatVersion, Title: s.Title, Env: Environment(s.Version), Rounds: s.Rounds, Batches: s.Batches}
 	s.res.Env.Fixed = s.Deterministic
+	s.devices = s.openDevices()
+	defer s.devices.close()
+	if err := s.nothing(); err != nil { // before anything was booted
+		return nil, err
+	}
 	var modes []string
 	var failed []error
 	for _, m := range s.Modes {
@@ -68,6 +75,9 @@ func (s *Suite) Run(ctx context.Context) (*result.Result, error) {
 	}
 	if len(modes) == 0 {
 		return nil, errors.Join(failed...)
+	}
+	if err := s.nothing(); err != nil {
+		return nil, err
 	}
 	for _, err := range failed {
 		s.say(err.Error())
@@ -93,26 +103,35 @@ func (s *Suite) say(what string) {
 // missing notes a mode that cannot run.
 func (s *Suite) missing(mode string, why error) {
 	s.res.Series = slices.DeleteFunc(s.res.Series, func(r *result.Series) bool { return r.Mode == mode })
-	for _, i := range s.Items {
+	for _, i := range s.items(mode) {
 		s.res.Series = append(s.res.Series, &result.Series{Mode: mode, Workload: i.Name, Area: i.Area, Missing: why.Error()})
 	}
+}
+
+// items lists what is measured in a mode.
+func (s *Suite) items(mode string) []Item {
+	return slices.DeleteFunc(slices.Clone(s.Items), func(i Item) bool { return !i.in(mode) })
 }
 
 // count runs every workload twice in a mode, the second time with twice the operations: the difference is theirs alone.
 func (s *Suite) count(ctx context.Context, mode string) error {
 	s.say("counting: " + mode)
-	empty, err := s.guest(ctx, gauge.Spec{Mode: mode, Workloads: []string{}, Batches: 1}, 1)
+	items := s.items(mode)
+	if len(items) == 0 {
+		return &modeError{mode, errors.New("it is for workloads on a disk (block) only")}
+	}
+	empty, err := s.guest(ctx, gauge.Spec{Mode: typeOf(mode), Workloads: []string{}, Batches: 1}, 1)
 	if err != nil {
 		return err
 	}
 	s.environment(empty)
-	for n, i := range s.Items {
+	for n, i := range items {
 		r := &result.Series{Mode: mode, Engine: empty.run.Engine, Workload: i.Name, Area: i.Area, Unit: "ns", Ops: uint64(i.ops)}
 		s.res.Series = append(s.res.Series, r)
 		if i.ops == 0 || i.Linux {
 			continue
 		}
-		s.say(fmt.Sprintf("counting: %s, %d of %d: %s", mode, n+1, len(s.Items), i.Name))
+		s.say(fmt.Sprintf("counting: %s, %d of %d: %s", mode, n+1, len(items), i.Name))
 		if err := s.countOne(ctx, r, i); err != nil {
 			var mine *guestError
 			if !errors.As(err, &mine) {
@@ -126,49 +145,6 @@ func (s *Suite) count(ctx context.Context, mode string) error {
 		}
 	}
 	return s.tryLinux(ctx, mode)
-}
-
-// tryLinux finds out whether the mode's Linux guest reports at all.
-func (s *Suite) tryLinux(ctx context.Context, mode string) error {
-	var names []string
-	for _, i := range s.Items {
-		if i.Linux {
-			names = append(names, i.Name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	s.say("trying: " + mode + ", Linux guest")
-	g, err := s.linux(ctx, mode, names, 1)
-	var mine *guestError
-	var refused *modeError
-	if err != nil && !errors.As(err, &mine) && !errors.As(err, &refused) {
-		return err
-	}
-	for _, n := range names {
-		r := s.res.Find(mode, n)
-		if err != nil {
-			r.Missing = err.Error()
-			continue
-		}
-		r.Missing = "the guest did not report it"
-		for _, l := range g.lines {
-			switch {
-			case l.Name == n && l.Kind == result.Skip:
-				r.Missing = l.Text
-			case l.Name == n && l.Kind == result.Batch:
-				r.Missing = ""
-			}
-		}
-		if r.Missing == "" {
-			s.leftLinux[mode] = append(s.leftLinux[mode], n)
-		}
-	}
-	if err == nil {
-		s.res.Env.GuestKernel = g.facts["kernel"] + fmt.Sprintf(" and gauge %d", gauge.Version)
-	}
-	return nil
 }
 
 func (s *Suite) environment(g *guestRun) {
@@ -210,7 +186,7 @@ func (s *Suite) countOne(ctx context.Context, r *result.Series, i Item) error {
 
 // round measures all workloads in a mode, and keeps their samples.
 func (s *Suite) round(ctx context.Context, mode string) error {
-	if slices.ContainsFunc(s.Items, func(i Item) bool { return i.ops == 0 }) {
+	if slices.ContainsFunc(s.items(mode), func(i Item) bool { return i.ops == 0 }) {
 		empty, err := s.guest(ctx, gauge.Spec{Mode: mode, Workloads: []string{}, Batches: 1}, 1)
 		if err != nil {
 			return err
@@ -229,7 +205,7 @@ func (s *Suite) round(ctx context.Context, mode string) error {
 		}
 	}
 	if names := s.leftLinux[mode]; len(names) > 0 {
-		g, err := s.linux(ctx, mode, names, s.Batches)
+		g, err := s.linux(ctx, mode, names, s.Batches, false)
 		if err != nil {
 			return err
 		}

@@ -105,22 +105,31 @@ func present(r *result.Result) []string {
 	})
 }
 
-// absent says what is missing and why, one line for each reason.
+// absent says what is missing and why, one line for each reason and mode.
 func absent(r *result.Result) (notes []string) {
 	modes := present(r)
-	said := map[string]bool{}
+	type reason struct{ mode, why string }
+	var order []reason
+	names := map[reason][]string{}
 	for _, s := range r.Series {
-		why := s.Missing
-		if why == "" {
+		if s.Missing == "" {
 			continue
 		}
-		if slices.Contains(modes, s.Mode) {
-			why = fmt.Sprintf("%s: no %s: %s", s.Mode, s.Workload, why)
+		k := reason{s.Mode, s.Missing}
+		if !slices.Contains(modes, s.Mode) && strings.HasPrefix(s.Missing, "mode ") {
+			k.mode = "" // it says which mode, and that all of it is missing
 		}
-		if !said[why] {
-			said[why] = true
-			notes = append(notes, why)
+		if names[k] == nil {
+			order = append(order, k)
 		}
+		names[k] = append(names[k], s.Workload)
+	}
+	for _, k := range order {
+		if k.mode == "" {
+			notes = append(notes, k.why)
+			continue
+		}
+		notes = append(notes, fmt.Sprintf("%s: no %s: %s", k.mode, strings.Join(names[k], ", "), k.why))
 	}
 	return notes
 }

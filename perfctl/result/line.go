@@ -8,12 +8,14 @@ import (
 
 // Kinds of lines.
 const (
-	Hello = "hello" // Value: version, Name: mode
-	Fact  = "fact"  // Name, Text
-	Begin = "begin" // Name
-	Batch = "batch" // Name, Ops, Unit, Value
-	Skip  = "skip"  // Name, Text
-	End   = "end"
+	Hello   = "hello"   // Value: version, Name: mode
+	Fact    = "fact"    // Name, Text
+	Begin   = "begin"   // Name
+	Batch   = "batch"   // Name, Ops, Unit, Value
+	Samples = "samples" // Name, Unit, Values: one for each operation
+	Mark    = "mark"    // Name, Ops since the last one, Requests, Bytes: the guest waits until its counters were read
+	Skip    = "skip"    // Name, Text
+	End     = "end"
 )
 
 // Line is one line of a benchmark guest.
@@ -24,6 +26,9 @@ type Line struct {
 	Unit  string // ticks or ns, for all operations of the batch
 	Ops   uint64
 	Value uint64
+	// Values are those of single operations; Requests and Bytes what a device has had so far.
+	Values          []uint64
+	Requests, Bytes uint64
 }
 
 // linePrefix begins the lines that are meant for us.
@@ -68,6 +73,14 @@ func ParseLine(s string) (l Line, ok bool, err error) {
 		if err == nil && (l.Ops == 0 || l.Ops > maxOps) {
 			err = fmt.Errorf("%d operations", l.Ops)
 		}
+	case l.Kind == Samples && len(f) >= 4 && f[2] == "ns":
+		l.Name, l.Unit = f[1], f[2]
+		l.Values, err = values(f[3:])
+	case l.Kind == Mark && len(f) == 8 && f[2] == "ops" && f[4] == "requests" && f[6] == "bytes":
+		var v []uint64
+		if v, err = values([]string{f[3], f[5], f[7]}); err == nil {
+			l.Name, l.Ops, l.Requests, l.Bytes = f[1], v[0], v[1], v[2]
+		}
 	case l.Kind == End && len(f) == 1:
 	default:
 		err = fmt.Errorf("not a known line")
@@ -76,4 +89,15 @@ func ParseLine(s string) (l Line, ok bool, err error) {
 		return Line{}, true, fmt.Errorf("guest line %q: %w", s, err)
 	}
 	return l, true, nil
+}
+
+func values(words []string) (out []uint64, err error) {
+	for _, w := range words {
+		v, err := strconv.ParseUint(w, 10, 63)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }

@@ -21,6 +21,8 @@ func TestParseLine(t *testing.T) {
 		{in: "gauge: begin trap/ud2", want: Line{Kind: Begin, Name: "trap/ud2"}, ok: true},
 		{in: "\rgauge: batch trap/ud2 ops 00000256 ticks 000000012345\r", want: Line{Kind: Batch, Name: "trap/ud2", Ops: 256, Unit: "ticks", Value: 12345}, ok: true},
 		{in: "gauge: skip walk/1g no such pages", want: Line{Kind: Skip, Name: "walk/1g", Text: "no such pages"}, ok: true},
+		{in: "gauge: samples block/read-4k ns 5 1234", want: Line{Kind: Samples, Name: "block/read-4k", Unit: "ns", Values: []uint64{5, 1234}}, ok: true},
+		{in: "gauge: mark net/send ops 16 requests 400 bytes 16800000", want: Line{Kind: Mark, Name: "net/send", Ops: 16, Requests: 400, Bytes: 16800000}, ok: true},
 		{in: "gauge: end", want: Line{Kind: End}, ok: true},
 		{in: "[    0.000000] Linux version 6.1"},
 		{in: "someone says gauge: end"},
@@ -28,6 +30,9 @@ func TestParseLine(t *testing.T) {
 		{in: "gauge: ", ok: true, err: "an empty line"},
 		{in: "gauge: batch x ops 0 ticks 5", ok: true, err: "0 operations"},
 		{in: "gauge: batch x ops 5 ticks -5", ok: true, err: "invalid syntax"},
+		{in: "gauge: samples x ns 5 -5", ok: true, err: "invalid syntax"},
+		{in: "gauge: samples x ns", ok: true, err: "not a known line"},
+		{in: "gauge: mark x ops 1 requests y bytes 0", ok: true, err: "invalid syntax"},
 		{in: "gauge: batch x ops 5 years 5", ok: true, err: "not a known line"},
 		{in: "gauge: batch x ops 99999999999 ns 5", ok: true, err: "operations"},
 		{in: "gauge: " + strings.Repeat("x", 500), ok: true, err: "a line of 500 bytes"},
@@ -36,14 +41,14 @@ func TestParseLine(t *testing.T) {
 		if ok != tt.ok || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%q: ok %v, error %v", tt.in, ok, err)
 		}
-		if err == nil && got != tt.want {
-			t.Errorf("%q: %+v, want %+v", tt.in, got, tt.want)
+		if d := cmp.Diff(tt.want, got); err == nil && d != "" {
+			t.Errorf("%q: %s", tt.in, d)
 		}
 	}
 }
 
 func FuzzParseLine(f *testing.F) {
-	for _, s := range []string{"gauge: hello 1 mode pvh", "gauge: batch a ops 1 ns 2", "gauge: skip a b", "gauge: fact a b c", "\rgauge: end\r\n", "x"} {
+	for _, s := range []string{"gauge: hello 1 mode pvh", "gauge: batch a ops 1 ns 2", "gauge: skip a b", "gauge: fact a b c", "\rgauge: end\r\n", "gauge: samples a ns 1 2", "gauge: mark a ops 1 requests 2 bytes 3", "x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -7,23 +7,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Need is a device that an operation is about.
+type Need string
+
+// Devices.
+const (
+	Nothing Need = ""
+	Disk    Need = "disk"
+	Net     Need = "network"
+)
+
 // Op is an operation of the kernel that is measured.
 type Op struct {
 	Name, Meaning string
 	Ops           int // in a batch
-	begin         func() (op func() error, end func(), err error)
+	Needs         Need
+	Each          bool // each operation is timed by itself, and is a sample
+	// begin gives a function that does the operation n times, and one for the end.
+	begin func(*guest) (do func(n int) error, end func(), err error)
 }
 
 // List gives them in the order in which they run.
 func List() []Op {
 	return []Op{
-		{"linux/getpid", "getpid, a system call that does nothing", 1000, plain(func() error { unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0); return nil })},
-		{"linux/write", "a byte is written to /dev/null", 1000, writeNull},
-		{"linux/clock", "clock_gettime of the monotonic clock, by the vDSO where the kernel lets it", 1000, plain(readClock)},
-		{"linux/mprotect", "a page is made read-only and writable again", 200, protect},
-		{"linux/mmap", "16 pages are mapped, touched and unmapped", 50, plain(mapTouch)},
-		{"linux/pipe", "a byte goes to another process through a pipe, and one comes back", 100, pipes},
-		{"linux/fork", "a process is made that ends at once, and is waited for", 20, plain(forkWait)},
+		{Name: "linux/getpid", Meaning: "getpid, a system call that does nothing", Ops: 1000,
+			begin: plain(func() error { unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0); return nil })},
+		{Name: "linux/write", Meaning: "a byte is written to /dev/null", Ops: 1000, begin: again(writeNull)},
+		{Name: "linux/clock", Meaning: "clock_gettime of the monotonic clock, by the vDSO where the kernel lets it", Ops: 1000, begin: plain(readClock)},
+		{Name: "linux/mprotect", Meaning: "a page is made read-only and writable again", Ops: 200, begin: again(protect)},
+		{Name: "linux/mmap", Meaning: "16 pages are mapped, touched and unmapped", Ops: 50, begin: plain(mapTouch)},
+		{Name: "linux/pipe", Meaning: "a byte goes to another process through a pipe, and one comes back", Ops: 100, begin: again(pipes)},
+		{Name: "linux/fork", Meaning: "a process is made that ends at once, and is waited for", Ops: 20, begin: plain(forkWait)},
+
+		{Name: "block/read-4k", Meaning: "4 KiB are read from anywhere on a disk, past the guest's page cache", Ops: 32, Needs: Disk, Each: true, begin: onDisk(readBlocks)},
+		{Name: "block/write-4k", Meaning: "4 KiB are written so", Ops: 32, Needs: Disk, Each: true, begin: onDisk(writeBlocks)},
+		{Name: "block/read-4k-x32", Meaning: "the same read with 32 requests under way, for one of them", Ops: 512, Needs: Disk, begin: onDisk(deep(false))},
+		{Name: "block/write-4k-x32", Meaning: "the same written with 32 requests under way, for one of them", Ops: 512, Needs: Disk, begin: onDisk(deep(true))},
+		{Name: "block/read-1m", Meaning: "a MiB is read, one behind the other", Ops: 8, Needs: Disk, Each: true, begin: onDisk(readLarge)},
+		{Name: "block/write-1m", Meaning: "a MiB is written, one behind the other", Ops: 8, Needs: Disk, Each: true, begin: onDisk(writeLarge)},
+
+		{Name: "net/send", Meaning: "a MiB goes to the host by TCP", Ops: 4, Needs: Net, begin: onTCP(sendMiB)},
+		{Name: "net/receive", Meaning: "a MiB comes from the host by TCP", Ops: 4, Needs: Net, begin: onTCP(receiveMiB)},
+		{Name: "net/ping", Meaning: "a byte goes to the host by TCP, and one comes back", Ops: 32, Needs: Net, Each: true, begin: onTCP(ping)},
 	}
 }
 
@@ -34,8 +59,24 @@ func readClock() error {
 	return nil
 }
 
-func plain(op func() error) func() (func() error, func(), error) {
-	return func() (func() error, func(), error) { return op, func() {}, nil }
+// plain is an operation that needs nothing.
+func plain(op func() error) func(*guest) (func(int) error, func(), error) {
+	return again(func() (func() error, func(), error) { return op, func() {}, nil })
+}
+
+// again does what begin gives as often as it is asked to.
+func again(begin func() (op func() error, end func(), err error)) func(*guest) (func(int) error, func(), error) {
+	return func(*guest) (func(int) error, func(), error) {
+		op, end, err := begin()
+		return func(n int) error {
+			for range n {
+				if err := op(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, end, err
+	}
 }
 
 func writeNull() (func() error, func(), error) {

@@ -3,34 +3,23 @@ package vehicle
 import (
 	"debug/elf"
 	"fmt"
-	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"gozen/benches/guest/initramfs"
+	"gozen/benches/guest/modules"
 )
 
-// The environment of the guest's first process.
+// Where the RAM disk has the modules, and the list of them in the order in which they are loaded.
 const (
-	envNames   = "GAUGE"
-	envMode    = "GAUGE_MODE"
-	envBatches = "GAUGE_BATCHES"
+	modulesDir  = "/modules"
+	modulesList = modulesDir + "/order"
 )
 
-// Cmdline is the kernel command line that makes a guest measure these operations, in a mode whose name it prints.
-func Cmdline(mode string, names []string, batches int) string {
-	return fmt.Sprintf("console=hvc0 quiet panic=-1 %s=%s %s=%s %s=%d", envNames, strings.Join(names, ","), envMode, mode, envBatches, batches)
-}
-
-// Initramfs makes a RAM disk whose /init is the static program at a path.
-func Initramfs(program string) ([]byte, error) {
+// Initramfs makes a RAM disk whose /init is the static program at a path. Modules are loaded in their order.
+func Initramfs(program string, mods []modules.Module) ([]byte, error) {
 	if err := static(program); err != nil {
 		return nil, err
 	}
@@ -38,6 +27,13 @@ func Initramfs(program string) ([]byte, error) {
 	a.HostFile("/init", 0o755, program)
 	a.Device("/dev/console", 0o600, 5, 1)
 	a.Device("/dev/null", 0o666, 1, 3)
+	a.Dir("/sys", 0o755)
+	order := ""
+	for _, m := range mods {
+		a.File(modulesDir+"/"+m.Name, 0o644, m.Content)
+		order += m.Name + "\n"
+	}
+	a.File(modulesList, 0o644, []byte(order))
 	return a.Bytes()
 }
 
@@ -61,67 +57,12 @@ func Wanted() bool { return os.Getpid() == 1 && os.Getenv(envNames) != "" }
 
 // Main measures, and powers the guest off.
 func Main() {
-	run(os.Stdout, strings.Split(os.Getenv(envNames), ","), os.Getenv(envMode), os.Getenv(envBatches))
+	g := &guest{Spec: fromEnvironment(os.Getenv), out: os.Stdout, in: os.Stdin}
+	g.prepare()
+	g.run()
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	for {
 		time.Sleep(time.Hour)
 	}
-}
-
-// maxBatches bounds what a person can ask for.
-const maxBatches = 512
-
-// run writes the lines of a whole life.
-func run(w io.Writer, names []string, mode, batches string) {
-	runtime.LockOSThread()
-	debug.SetGCPercent(-1)
-	say := func(format string, args ...any) { fmt.Fprintf(w, "gauge: "+format+"\r\n", args...) }
-	say("hello 1 mode %s", mode)
-	var u unix.Utsname
-	_ = unix.Uname(&u)
-	say("fact kernel Linux %s", unix.ByteSliceToString(u.Release[:]))
-	say("fact tsc-khz 0")
-	say("fact timer-ticks 0")
-	n, err := strconv.Atoi(batches)
-	if err != nil || n < 1 || n > maxBatches {
-		n = 1
-	}
-	for _, o := range List() {
-		if !slices.Contains(names, o.Name) {
-			continue
-		}
-		say("begin %s", o.Name)
-		times, err := o.measure(n)
-		if err != nil {
-			say("skip %s %v", o.Name, err)
-			continue
-		}
-		for _, t := range times {
-			say("batch %s ops %08d ns %012d", o.Name, o.Ops, t.Nanoseconds())
-		}
-	}
-	say("end")
-}
-
-// measure does batches of an operation. The first, which is not counted, finds caches and pages cold.
-func (o *Op) measure(batches int) ([]time.Duration, error) {
-	op, end, err := o.begin()
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	var times []time.Duration
-	for i := range batches + 1 {
-		began := time.Now()
-		for range o.Ops {
-			if err := op(); err != nil {
-				return nil, err
-			}
-		}
-		if took := time.Since(began); i > 0 {
-			times = append(times, took)
-		}
-	}
-	return times, nil
 }

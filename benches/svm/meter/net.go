@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"time"
 
+	"gozen/benches/guest/peer"
 	"gozen/hypervisor/link"
 )
 
@@ -32,69 +30,12 @@ func address(name string) error {
 	return link.SetUp(name, netip.MustParsePrefix(tapAddress+"/24"))
 }
 
-// serve answers the program in the guest: orders of a letter and a number, 32 bits each. s: it sends so many MiB, and gets a byte then; r: it is sent so
-// many MiB; p: so many bytes are sent back, one at a time.
+// serve answers the program in the guest.
 func serve() (stop func(), err error) {
 	l, err := net.Listen("tcp", tapServer)
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if err := orders(c); !errors.Is(err, io.EOF) {
-					fmt.Fprintln(os.Stderr, "meter: server:", err)
-				}
-			}()
-		}
-	}()
+	go peer.Serve(l, func(err error) { fmt.Fprintln(os.Stderr, "meter: server:", err) })
 	return func() { _ = l.Close() }, nil
-}
-
-func orders(c net.Conn) error {
-	buf := make([]byte, 256<<10)
-	for {
-		var m [8]byte
-		if _, err := io.ReadFull(c, m[:]); err != nil {
-			return err
-		}
-		n := int(binary.LittleEndian.Uint32(m[4:]))
-		switch binary.LittleEndian.Uint32(m[:]) {
-		case 's':
-			for left := n << 20; left > 0; {
-				got, err := c.Read(buf[:min(len(buf), left)])
-				if err != nil {
-					return err
-				}
-				left -= got
-			}
-			if _, err := c.Write(buf[:1]); err != nil {
-				return err
-			}
-		case 'r':
-			for left := n << 20; left > 0; {
-				put, err := c.Write(buf[:min(len(buf), left)])
-				if err != nil {
-					return err
-				}
-				left -= put
-			}
-		case 'p':
-			for range n {
-				if _, err := io.ReadFull(c, buf[:1]); err != nil {
-					return err
-				}
-				if _, err := c.Write(buf[:1]); err != nil {
-					return err
-				}
-			}
-		default:
-			return fmt.Errorf("order % x", m)
-		}
-	}
 }
