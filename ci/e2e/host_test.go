@@ -28,7 +28,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, p := range []string{"xl", "hypervisor", "perfctl", "ci/demo", "ci/e2e/captured"} {
+	for _, p := range []string{"xl", "hypervisor", "hypervisor/usernet", "perfctl", "ci/demo", "ci/e2e/captured"} {
 		c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./"+p)
 		c.Dir, c.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
