@@ -21,7 +21,7 @@ type facts struct {
 // call that is missing here kills the domain and names itself, so a new need shows at once.
 func rules(f facts) []rule {
 	r := []rule{
-		{number: unix.SYS_IOCTL, any: ioctls()},
+		{number: unix.SYS_IOCTL, any: ioctls(f)},
 	}
 	for _, n := range plain {
 		r = append(r, rule{number: n})
@@ -36,8 +36,12 @@ func rules(f facts) []rule {
 	return r
 }
 
-// ioctls are all of KVM's, and those that make a pseudo-terminal (backend.OpenPTY). The kernel takes the request as 32 bits.
-func ioctls() [][]test {
+// ioctls are all of KVM's, and those that make a pseudo-terminal (backend.OpenPTY); a process with a network has no use for them, and may ask whether a file is a terminal.
+// The kernel takes the request as 32 bits.
+func ioctls(f facts) [][]test {
+	if f.network {
+		return oneOf(1, unix.TCGETS)
+	}
 	return append([][]test{field(1, 0xff00, kvmType<<8)},
 		oneOf(1, unix.TIOCGPTN, unix.TIOCSPTLCK, unix.TCGETS, unix.TCSETS)...)
 }
@@ -102,14 +106,14 @@ func socketRules(f facts) []rule {
 	if !f.network {
 		return []rule{{number: unix.SYS_SOCKET, any: [][]test{all(low(0, unix.AF_UNIX), field(1, 0xf, unix.SOCK_STREAM))}}}
 	}
-	var any [][]test
+	var inet [][]test
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
-		for _, kind := range []uint32{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
-			any = append(any, all(low(0, family), field(1, 0xf, kind)))
+		for _, c := range []struct{ kind, protocol uint32 }{{unix.SOCK_STREAM, 0}, {unix.SOCK_STREAM, unix.IPPROTO_TCP}, {unix.SOCK_DGRAM, 0}, {unix.SOCK_DGRAM, unix.IPPROTO_UDP}} {
+			inet = append(inet, all(low(0, family), field(1, 0xf, c.kind), low(2, c.protocol)))
 		}
 	}
 	return []rule{
 		{number: unix.SYS_CONNECT},
-		{number: unix.SYS_SOCKET, any: any, otherwise: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
+		{number: unix.SYS_SOCKET, any: inet, otherwise: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
 	}
 }
