@@ -254,6 +254,9 @@ func network(string) error {
 	if err := unix.Getrlimit(unix.RLIMIT_DATA, &lim); err != nil || lim.Max > dataSize {
 		return fmt.Errorf("memory: %v %v", lim, err)
 	}
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil || lim.Max > fileSize {
+		return fmt.Errorf("files: %v %v", lim, err)
+	}
 	return nil
 }
 

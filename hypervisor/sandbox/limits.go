@@ -21,6 +21,9 @@ var limits = []limit{
 // dataSize bounds the memory, in bytes, of a process with a network: what strangers send it may become as much as they like. A domain's process has its guest's.
 const dataSize = 1 << 30
 
+// fileSize bounds the files that such a process writes, in bytes: there are none but for its last words, when it fails.
+const fileSize = 1 << 20
+
 // limit is one of them.
 type limit struct {
 	name     string
@@ -32,7 +35,7 @@ type limit struct {
 func setLimits(network bool) error {
 	all := limits
 	if network {
-		all = append(slices.Clip(all), limit{"data", unix.RLIMIT_DATA, dataSize})
+		all = append(slices.Clip(all), limit{"data", unix.RLIMIT_DATA, dataSize}, limit{"fsize", unix.RLIMIT_FSIZE, fileSize})
 	}
 	for _, l := range all {
 		var have unix.Rlimit

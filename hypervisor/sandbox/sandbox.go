@@ -8,7 +8,7 @@ import (
 // Config says what stays within the process's reach.
 type Config struct {
 	Paths []Path
-	// Network leaves it the host's network: IPv4 and IPv6, TCP and UDP, to any address. Its memory is bounded then.
+	// Network leaves it the host's network: IPv4 and IPv6, TCP and UDP, to any address. Its memory, and what it writes to files, is bounded then.
 	Network bool
 }
 
