@@ -21,9 +21,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/xl, bin/hypervisor, bin/perfctl and the xenstore-* links
+build: ## build bin/xl, bin/hypervisor, bin/usernet, bin/perfctl and the xenstore-* links
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./xl ./hypervisor ./perfctl
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./xl ./hypervisor ./hypervisor/usernet ./perfctl
 	@for c in $(XENSTORE); do ln -sf xl bin/xenstore-$$c; done
 
 .PHONY: demo

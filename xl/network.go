@@ -42,7 +42,7 @@ func (a *app) networkAttach(c *call) int {
 	if a.dryRun {
 		return a.printJSON(n)
 	}
-	name, files, err := process.OpenTap(n, 1)
+	name, files, err := process.OpenLink(n, 1, f.Config.NoSandbox)
 	if err != nil {
 		a.explain(n.Refused(err), nil)
 		return exitFail

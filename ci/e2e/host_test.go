@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, p := range []string{"xl", "hypervisor", "perfctl", "ci/demo", "ci/e2e/captured"} {
+	for _, p := range []string{"xl", "hypervisor", "hypervisor/usernet", "perfctl", "ci/demo", "ci/e2e/captured"} {
 		c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./"+p)
 		c.Dir, c.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
@@ -62,6 +63,7 @@ type host struct {
 	t        *testing.T
 	bin, dir string
 	env      []string // beyond the usual
+	uid      uint32   // that programs run as; 0: the test's
 }
 
 // newHost makes a run folder. Its domains are destroyed at the end of the test.
@@ -93,6 +95,9 @@ func (h *host) command(program string, args ...string) *exec.Cmd {
 	c.Env = append(os.Environ(), "GOZEN_RUN="+filepath.Join(h.dir, "run"), "GOZEN_HYPERVISOR="+filepath.Join(h.bin, "hypervisor"))
 	c.Env = append(c.Env, h.env...)
 	c.WaitDelay = time.Second
+	if h.uid != 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: h.uid, Gid: h.uid}}
+	}
 	return c
 }
 
@@ -101,7 +106,7 @@ func (h *host) try(program string, args ...string) (string, error) {
 	c := h.command(program, args...)
 	if h.t.Context().Err() != nil { // clean-up: the test's context has ended
 		again := exec.Command(c.Path, args...)
-		again.Dir, again.Env = c.Dir, c.Env
+		again.Dir, again.Env, again.SysProcAttr = c.Dir, c.Env, c.SysProcAttr
 		c = again
 	}
 	out, err := c.CombinedOutput()
@@ -123,7 +128,8 @@ func (h *host) run(program string, args ...string) string {
 // list gives the domains by xl list -o json.
 func (h *host) list() (all []control.Info) {
 	c := exec.Command(filepath.Join(h.bin, "xl"), "list", "-o", "json")
-	c.Env = h.command("xl").Env
+	as := h.command("xl")
+	c.Env, c.SysProcAttr = as.Env, as.SysProcAttr
 	out, err := c.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &all)

@@ -49,31 +49,43 @@ func namespace(t *testing.T) {
 	}
 }
 
-// peer is a server on the host: who connects sends bytes to port 1, gets content from port 2.
+// peer is a server on the host: who connects sends bytes to one port, gets content from another.
 type peer struct {
 	content  []byte
 	received chan [md5.Size]byte
 }
 
+// newPeer makes one of ports 1 and 2 of the test's own network.
 func newPeer(t *testing.T, size int) *peer {
+	t.Helper()
+	return servePeer(t, listen(t, hostAddr+":1"), listen(t, hostAddr+":2"), size)
+}
+
+// listen listens until the end of the test.
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp4", address) // on the thread that is in the namespace, if the test has one
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func servePeer(t *testing.T, takes, gives net.Listener, size int) *peer {
 	t.Helper()
 	p := &peer{content: make([]byte, size), received: make(chan [md5.Size]byte, 64)}
 	r := rand.NewChaCha8([32]byte{3})
 	_, _ = r.Read(p.content)
-	for port, serve := range map[int]func(net.Conn){
-		1: func(c net.Conn) {
+	for l, serve := range map[net.Listener]func(net.Conn){
+		takes: func(c net.Conn) {
 			b, err := io.ReadAll(c)
 			if err == nil {
 				p.received <- md5.Sum(b)
 			}
 		},
-		2: func(c net.Conn) { _, _ = c.Write(p.content) },
+		gives: func(c net.Conn) { _, _ = c.Write(p.content) },
 	} {
-		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", hostAddr, port)) // on the thread that is in the namespace
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close() })
 		go func() {
 			for {
 				c, err := l.Accept()

@@ -19,7 +19,7 @@ var _ control.NICs = (*Machine)(nil)
 // A guestNIC is one network device of the domain: the link, and the PV device that the guest sees it by.
 type guestNIC struct {
 	cfg   config.NIC
-	iface string // of the host
+	iface string // of the host; empty for one with a network of its own
 	links []*link.Queue
 	work  *net.VIF
 	dev   *backend.Device
@@ -70,9 +70,9 @@ func (m *Machine) offerNIC(n *guestNIC) error {
 		ports = append(ports, q)
 	}
 	n.work = net.New(net.Config{Grants: m.dom.Grants, Events: m.dom.Events, Ports: ports, Rate: net.Rate{Bytes: n.cfg.RateBytes, Every: n.cfg.RateEvery},
-		Broken: func(err error) { n.dev.Fail(err) }})
-	back := map[string]string{"handle": strconv.Itoa(n.cfg.ID), "mac": n.cfg.MAC, "mtu": strconv.Itoa(n.cfg.MTU), "type": "vif", "hotplug-status": "connected", "vifname": n.iface}
-	for k, v := range map[string]string{"bridge": n.cfg.Bridge, "ip": n.cfg.IP} {
+		NoGSO: n.cfg.User != nil, Broken: func(err error) { n.dev.Fail(err) }})
+	back := map[string]string{"handle": strconv.Itoa(n.cfg.ID), "mac": n.cfg.MAC, "mtu": strconv.Itoa(n.cfg.MTU), "type": "vif", "hotplug-status": "connected"}
+	for k, v := range map[string]string{"vifname": n.iface, "bridge": n.cfg.Bridge, "ip": n.cfg.IP} {
 		if v != "" {
 			back[k] = v
 		}

@@ -2,13 +2,14 @@ package config
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"time"
 )
 
-// NIC is a network device of a domain, on a tap of the host.
+// NIC is a network device of a domain, on a tap of the host or on a network of its own.
 type NIC struct {
 	ID     int    `json:"id"`               // devid: the guest's number of it
 	MAC    string `json:"mac"`              // six bytes in hexadecimal, with colons
@@ -16,7 +17,9 @@ type NIC struct {
 	Name   string `json:"name,omitempty"`   // of the tap; empty for one that the host chooses
 	IP     string `json:"ip,omitempty"`     // told to the guest and to scripts, not acted upon
 	MTU    int    `json:"mtu,omitempty"`    // 0 for 1500
-	Queues int    `json:"queues,omitempty"` // 0 for one for each vCPU, up to MaxNICQueues
+	Queues int    `json:"queues,omitempty"` // 0 for one for each vCPU, up to MaxNICQueues; a device with User has one
+	// User is its network if it is on no tap (type=user), else nil.
+	User *UserNet `json:"user,omitempty"`
 	// What the guest sends is bounded to RateBytes in each RateEvery; 0 for no bound.
 	RateBytes int64         `json:"rate_bytes,omitempty"`
 	RateEvery time.Duration `json:"rate_every,omitempty"` // nanoseconds
@@ -68,12 +71,19 @@ func (n *NIC) Check() *Error {
 			return bad(fmt.Sprintf("%q is not a name of an interface", name), fmt.Sprintf("they have at most %d characters, without spaces and slashes", maxIfName), "take another")
 		}
 	}
+	if n.User != nil {
+		return n.checkUser(bad)
+	}
 	return nil
 }
 
-// Refused says why the host does not give the device its tap.
+// Refused says why the host does not give the device what it is on. What knows better what to do is an *Error already.
 func (n *NIC) Refused(why error) *Error {
-	return &Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", n.ID), Why: why.Error(),
+	what := fmt.Sprintf("network device %d cannot be had", n.ID)
+	if e, ok := errors.AsType[*Error](why); ok {
+		return &Error{Field: "vif", What: what + ": " + e.What, Why: e.Why, Fix: e.Fix}
+	}
+	return &Error{Field: "vif", What: what, Why: why.Error(),
 		Fix: "check that the bridge is there (ip link show type bridge), and that you may make taps; bridge= without a name joins none"}
 }
 

@@ -34,7 +34,7 @@ type Disks interface {
 
 // NICs is a Machine whose network devices come and go while it runs.
 type NICs interface {
-	// AttachNIC gives the guest a network device on the interface of a name, with a file for each queue (link.Queue). They belong to the machine from then on,
+	// AttachNIC gives the guest a network device on the interface of a name, if that is on one, with a file for each queue (link.Queue). They belong to the machine from then on,
 	// also on an error.
 	AttachNIC(n config.NIC, name string, files []*os.File) error
 	// DetachNIC takes the device with a number (config.NIC.ID) away, as DetachDisk does.

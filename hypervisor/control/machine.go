@@ -83,7 +83,7 @@ type Options struct {
 	Open func(path string) (*os.File, error)
 	// OpenDisk opens a disk of the configuration.
 	OpenDisk func(d config.Disk) (disk.Image, error)
-	// OpenNIC gives what a network device of the configuration is on: the name of an interface, and a file for each queue (link.Queue). nil: there are none.
+	// OpenNIC gives what a network device of the configuration is on: the name of an interface, if it is on one, and a file for each queue (link.Queue). nil: there are none.
 	OpenNIC func(n config.NIC) (name string, files []*os.File, err error)
 	// Warn takes one-line notes for the person who starts the domain: what engine was picked, what was patched.
 	Warn func(string)

@@ -125,14 +125,49 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRules_network looks at what is different for a process with a network.
+func TestRules_network(t *testing.T) {
+	const (
+		allow = unix.SECCOMP_RET_ALLOW
+		trap  = unix.SECCOMP_RET_TRAP
+		none  = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
+	)
+	p := compile(auditArch, rules(facts{pid: testPID, text: testText, network: true}))
+	for _, tt := range []struct {
+		name   string
+		number uint32
+		args   [6]uint64
+		want   uint32
+	}{
+		{"connect", unix.SYS_CONNECT, [6]uint64{3}, allow},
+		{"TCP", unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, allow},
+		{"UDP over IPv6", unix.SYS_SOCKET, [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, allow},
+		{"SCTP", unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP}, none},
+		{"echo", unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP}, none},
+		{"raw", unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_RAW}, none},
+		{"unix", unix.SYS_SOCKET, [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, none},
+		{"netlink", unix.SYS_SOCKET, [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW}, none},
+		{"packet", unix.SYS_SOCKET, [6]uint64{unix.AF_PACKET, unix.SOCK_RAW}, none},
+		{"KVM_RUN", unix.SYS_IOCTL, [6]uint64{5, 0xae80}, trap},
+		{"execve", unix.SYS_EXECVE, [6]uint64{}, trap},
+		{"process", unix.SYS_CLONE, [6]uint64{uint64(unix.SIGCHLD)}, trap},
+	} {
+		if got := run(t, p, auditArch, tt.number, tt.args); got != tt.want {
+			t.Errorf("%s: verdict %#x, want %#x", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestRules_once: a second rule for a number would never be reached.
 func TestRules_once(t *testing.T) {
-	seen := map[uint32]bool{}
-	for _, r := range rules(facts{}) {
-		if seen[r.number] {
-			t.Errorf("two rules for %s (%d)", CallName(r.number), r.number)
+	for _, network := range []bool{false, true} {
+		seen := map[uint32]bool{}
+		for _, r := range rules(facts{network: network}) {
+			if seen[r.number] {
+				t.Errorf("two rules for %s (%d)", CallName(r.number), r.number)
+			}
+			seen[r.number] = true
 		}
-		seen[r.number] = true
 	}
 }
 

@@ -37,7 +37,7 @@ func confined(act, dir string) {
 		go func() { runtime.LockOSThread(); ready <- true; select {} }()
 		<-ready
 	}
-	s := Enter(Config{Paths: []Path{{Name: dir, Access: Own}, {Name: "/proc/self", Access: Read}, {Name: "/dev/null", Access: Device}, {Name: "/no/such/device", Access: Device}}})
+	s := Enter(Config{Network: strings.HasPrefix(act, "network"), Paths: []Path{{Name: dir, Access: Own}, {Name: "/proc/self", Access: Read}, {Name: "/dev/null", Access: Device}, {Name: "/no/such/device", Access: Device}}})
 	if !s.Seccomp {
 		fmt.Println("skip:", s.Missing)
 		os.Exit(3)
@@ -72,22 +72,24 @@ func blockSIGSYS() error {
 
 // acts are what a confined process can be made to do.
 var acts = map[string]func(dir string) error{
-	"status":    status,
-	"work":      work,
-	"landlock":  outside,
-	"execve":    func(string) error { return unix.Exec("/bin/true", []string{"true"}, nil) },
-	"fork":      func(string) error { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD)) },
-	"socket":    func(string) error { _, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0); return err },
-	"ptrace":    func(string) error { return call(unix.SYS_PTRACE, 16, 1) },
-	"io_uring":  func(string) error { return call(unix.SYS_IO_URING_SETUP, 8) },
-	"mmap":      func(string) error { _, err := unix.Mmap(-1, 0, 4096, 7, unix.MAP_PRIVATE|unix.MAP_ANON); return err },
-	"kill":      func(string) error { return unix.Kill(os.Getppid(), 0) },
-	"tiocsti":   func(string) error { return unix.IoctlSetInt(0, unix.TIOCSTI, 0) },
-	"setrlimit": func(string) error { return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) },
-	"unknown":   func(string) error { return call(100000) },
-	"unnamed":   func(string) error { return call(maxCalls - 1) },
-	"munmap":    func(string) error { return call(unix.SYS_MUNMAP, trapPC()&^4095, 4096) },
-	"mprotect":  func(string) error { return call(unix.SYS_MPROTECT, trapPC()&^4095, 4096, 0) },
+	"status":       status,
+	"work":         work,
+	"landlock":     outside,
+	"network":      network,
+	"network-fork": func(string) error { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD)) },
+	"execve":       func(string) error { return unix.Exec("/bin/true", []string{"true"}, nil) },
+	"fork":         func(string) error { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD)) },
+	"socket":       func(string) error { _, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0); return err },
+	"ptrace":       func(string) error { return call(unix.SYS_PTRACE, 16, 1) },
+	"io_uring":     func(string) error { return call(unix.SYS_IO_URING_SETUP, 8) },
+	"mmap":         func(string) error { _, err := unix.Mmap(-1, 0, 4096, 7, unix.MAP_PRIVATE|unix.MAP_ANON); return err },
+	"kill":         func(string) error { return unix.Kill(os.Getppid(), 0) },
+	"tiocsti":      func(string) error { return unix.IoctlSetInt(0, unix.TIOCSTI, 0) },
+	"setrlimit":    func(string) error { return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) },
+	"unknown":      func(string) error { return call(100000) },
+	"unnamed":      func(string) error { return call(maxCalls - 1) },
+	"munmap":       func(string) error { return call(unix.SYS_MUNMAP, trapPC()&^4095, 4096) },
+	"mprotect":     func(string) error { return call(unix.SYS_MPROTECT, trapPC()&^4095, 4096, 0) },
 	"otherthread": func(string) error {
 		done := make(chan error)
 		go func() { runtime.LockOSThread(); done <- call(unix.SYS_PTRACE, 16, 1) }()
@@ -137,6 +139,7 @@ func TestEnter_forbidden(t *testing.T) {
 		{"munmap", fmt.Sprintf("system call munmap (%d) is not allowed\n", unix.SYS_MUNMAP)},
 		{"mprotect", fmt.Sprintf("system call mprotect (%d) is not allowed\n", unix.SYS_MPROTECT)},
 		{"fork", fmt.Sprintf("system call clone (%d) is not allowed\n", unix.SYS_CLONE)},
+		{"network-fork", fmt.Sprintf("system call clone (%d) is not allowed\n", unix.SYS_CLONE)},
 		{"ignore", ""}, {"blocked", ""},
 		{"signal", "killed by a signal that another process sent (SIGSYS)\n"},
 	}
@@ -154,7 +157,7 @@ func TestEnter_forbidden(t *testing.T) {
 }
 
 func TestEnter_allowed(t *testing.T) {
-	for _, name := range []string{"status", "work", "landlock"} {
+	for _, name := range []string{"status", "work", "landlock", "network"} {
 		t.Run(name, func(t *testing.T) {
 			out, ws := act(t, name)
 			if !ws.Exited() || ws.ExitStatus() != 0 {
@@ -228,6 +231,33 @@ func work(dir string) error {
 	}
 	time.Sleep(time.Millisecond)
 	return os.RemoveAll(filepath.Join(dir, "sub"))
+}
+
+// network connects, to nobody, with each kind of socket, and is refused others without harm.
+func network(string) error {
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 1, Addr: [4]byte{127, 0, 0, 1}}); err != nil && err != unix.ECONNREFUSED {
+			return fmt.Errorf("connect: %w", err)
+		}
+		_ = unix.Close(fd)
+	}
+	for _, family := range []int{unix.AF_UNIX, unix.AF_NETLINK, unix.AF_PACKET} {
+		if _, err := unix.Socket(family, unix.SOCK_RAW, 0); err != unix.EAFNOSUPPORT {
+			return fmt.Errorf("a socket of family %d: %v", family, err)
+		}
+	}
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_DATA, &lim); err != nil || lim.Max > dataSize {
+		return fmt.Errorf("memory: %v %v", lim, err)
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil || lim.Max > fileSize {
+		return fmt.Errorf("files: %v %v", lim, err)
+	}
+	return nil
 }
 
 // outside wants files beyond the configured paths out of reach, where the host has Landlock.

@@ -22,12 +22,14 @@ func landlockABI() (int, error) {
 	return 0, fmt.Errorf("landlock: %w", e)
 }
 
-// restrictFiles leaves the process the given paths.
-func restrictFiles(abi int, paths []Path) error {
+// restrict leaves the process the given paths, and TCP only where the network is left to it.
+func restrict(abi int, cfg Config) error {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: handledFS(abi)}
 	size := unsafe.Sizeof(attr.Handled_access_fs)
-	if abi >= 4 {
+	if abi >= 4 && !cfg.Network {
 		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
+	if abi >= 4 {
 		size = unsafe.Offsetof(attr.Scoped)
 	}
 	if abi >= 6 {
@@ -40,7 +42,7 @@ func restrictFiles(abi int, paths []Path) error {
 		return fmt.Errorf("landlock: make a rule set: %w", e)
 	}
 	defer unix.Close(int(fd))
-	for _, p := range paths {
+	for _, p := range cfg.Paths {
 		if err := allow(int(fd), abi, p); err != nil {
 			return err
 		}

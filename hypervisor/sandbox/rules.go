@@ -13,19 +13,22 @@ const kvmType = 0xae
 type facts struct {
 	pid  uint32
 	text uint32 // upper half of the addresses of the program's own code
+	// network: it connects to others.
+	network bool
 }
 
 // rules gives the calls that a domain process makes, the frequent ones first: kernels before 5.11 walk the list at every call. A
 // call that is missing here kills the domain and names itself, so a new need shows at once.
 func rules(f facts) []rule {
 	r := []rule{
-		{number: unix.SYS_IOCTL, any: ioctls()},
+		{number: unix.SYS_IOCTL, any: ioctls(f)},
 	}
 	for _, n := range plain {
 		r = append(r, rule{number: n})
 	}
 	r = append(r, memoryRules(f)...)
 	r = append(r, processRules(f)...)
+	r = append(r, socketRules(f)...)
 	r = append(r, archRules()...)
 	for _, n := range absent {
 		r = append(r, rule{number: n, pass: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)})
@@ -33,8 +36,12 @@ func rules(f facts) []rule {
 	return r
 }
 
-// ioctls are all of KVM's, and those that make a pseudo-terminal (backend.OpenPTY). The kernel takes the request as 32 bits.
-func ioctls() [][]test {
+// ioctls are all of KVM's, and those that make a pseudo-terminal (backend.OpenPTY); a process with a network has no use for them, and may ask whether a file is a terminal.
+// The kernel takes the request as 32 bits.
+func ioctls(f facts) [][]test {
+	if f.network {
+		return oneOf(1, unix.TCGETS)
+	}
 	return append([][]test{field(1, 0xff00, kvmType<<8)},
 		oneOf(1, unix.TIOCGPTN, unix.TIOCSPTLCK, unix.TCGETS, unix.TCSETS)...)
 }
@@ -55,7 +62,7 @@ var plain = []uint32{
 	unix.SYS_SENDFILE, unix.SYS_SPLICE, unix.SYS_COPY_FILE_RANGE,
 	// Events.
 	unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EVENTFD2, unix.SYS_PIPE2, unix.SYS_PPOLL, unix.SYS_TIMERFD_CREATE, unix.SYS_TIMERFD_SETTIME,
-	// The control socket. It listens: connect is not among them.
+	// The control socket. It listens: connect is not among them, but for a process with a network.
 	unix.SYS_BIND, unix.SYS_LISTEN, unix.SYS_ACCEPT4, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
 	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_RECVMSG, unix.SYS_SENDMSG, unix.SYS_SHUTDOWN,
 	// Memory that makes nothing executable, and facts about this process.
@@ -85,11 +92,28 @@ func processRules(f facts) []rule {
 		{number: unix.SYS_KILL, any: [][]test{low(0, f.pid)}},
 		// The handler of forbidden calls stays. Its last act is this call, too (trap_*.s).
 		{number: unix.SYS_RT_SIGACTION, any: [][]test{not(low(0, uint32(unix.SIGSYS)))}, otherwise: unix.SECCOMP_RET_KILL_PROCESS},
-		{number: unix.SYS_SOCKET, any: [][]test{all(low(0, unix.AF_UNIX), field(1, 0xf, unix.SOCK_STREAM))}},
 		{number: unix.SYS_PRCTL, any: oneOf(0, unix.PR_SET_VMA, unix.PR_SET_NAME, unix.PR_SET_TIMERSLACK)},
 		// Reading limits, not setting them.
 		{number: unix.SYS_PRLIMIT64, any: [][]test{equal(2, 0)}},
 		{number: unix.SYS_FCNTL, any: oneOf(1, unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
 			unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_ADD_SEALS, unix.F_GET_SEALS)},
+	}
+}
+
+// socketRules say which sockets there are. With a network, others are refused without harm: Go's resolver asks for a list of interfaces (AF_NETLINK) where a server's address
+// names one, and does without.
+func socketRules(f facts) []rule {
+	if !f.network {
+		return []rule{{number: unix.SYS_SOCKET, any: [][]test{all(low(0, unix.AF_UNIX), field(1, 0xf, unix.SOCK_STREAM))}}}
+	}
+	var inet [][]test
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
+		for _, c := range []struct{ kind, protocol uint32 }{{unix.SOCK_STREAM, 0}, {unix.SOCK_STREAM, unix.IPPROTO_TCP}, {unix.SOCK_DGRAM, 0}, {unix.SOCK_DGRAM, unix.IPPROTO_UDP}} {
+			inet = append(inet, all(low(0, family), field(1, 0xf, c.kind), low(2, c.protocol)))
+		}
+	}
+	return []rule{
+		{number: unix.SYS_CONNECT},
+		{number: unix.SYS_SOCKET, any: inet, otherwise: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
 	}
 }

@@ -8,6 +8,8 @@ import (
 // Config says what stays within the process's reach.
 type Config struct {
 	Paths []Path
+	// Network leaves it the host's network: IPv4 and IPv6, TCP and UDP, to any address. Its memory, and what it writes to files, is bounded then.
+	Network bool
 }
 
 // State says how a process is confined.
@@ -33,7 +35,7 @@ func Enter(cfg Config) State {
 	} else {
 		s.Cgroup = path
 	}
-	s.Limits = s.did(setLimits())
+	s.Limits = s.did(setLimits(cfg.Network))
 	err := noNewPrivileges()
 	if errors.Is(err, errCgo) {
 		s.miss(errors.New("no_new_privs, capabilities, landlock, seccomp: " + err.Error()))
@@ -42,13 +44,13 @@ func Enter(cfg Config) State {
 	s.NoNewPrivs = s.did(err)
 	abi, err := landlockABI()
 	if err == nil {
-		err = restrictFiles(abi, cfg.Paths)
+		err = restrict(abi, cfg)
 	}
 	if s.did(err) {
 		s.Landlock = abi
 	}
 	s.NoCapabilities = s.did(dropCapabilities())
-	s.Seccomp = s.did(filterThreads())
+	s.Seccomp = s.did(filterThreads(cfg.Network))
 	return s
 }
 

@@ -34,7 +34,9 @@ func (b *builder) vifs() {
 
 // ParseVIF reads a network device's specification (xl-network-configuration(5)), whose devid is id unless it says another.
 func ParseVIF(spec string, id int) (config.NIC, *config.Error) {
-	n := config.NIC{ID: id, Bridge: defaultBridge}
+	n := config.NIC{ID: id}
+	var user config.UserNet
+	given := map[string]bool{}
 	fail := func(what, fix string) (config.NIC, *config.Error) {
 		return n, &config.Error{Field: "vif", What: fmt.Sprintf("vif %q: %s", spec, what), Fix: fix}
 	}
@@ -48,6 +50,7 @@ func ParseVIF(spec string, id int) (config.NIC, *config.Error) {
 		if !named && key != "trusted" && key != "untrusted" && key != "accel" {
 			return fail(fmt.Sprintf("%q has no value", w), "parameters are written KEY=VALUE, as bridge=xenbr0")
 		}
+		given[key] = true
 		var err error
 		switch key {
 		case "mac":
@@ -69,9 +72,25 @@ func ParseVIF(spec string, id int) (config.NIC, *config.Error) {
 				return fail(fmt.Sprintf("rate %q: %v", v, err), "write it as 10Mb/s, 1MB/s or 250KB/s@20ms")
 			}
 		case "type":
-			if v != "vif" && v != "ioemu" {
-				return fail(fmt.Sprintf("type %q is unknown", v), "use vif")
+			switch v {
+			case "vif", "ioemu":
+				n.User = nil
+			case "user":
+				n.User = &user
+			default:
+				return fail(fmt.Sprintf("type %q is unknown", v), "use vif, or user for a network without rights on the host")
 			}
+		case "hostfwd":
+			f, err := config.ParseForward(v)
+			if err != nil {
+				return fail(fmt.Sprintf("hostfwd %q: %v", v, err), "write it as tcp::8080-:80, which takes port 8080 of the host to port 80 of the guest")
+			}
+			user.Forwards = append(user.Forwards, f)
+		case "hostaccess":
+			if v != "0" && v != "1" {
+				return fail(fmt.Sprintf("hostaccess %q is neither 0 nor 1", v), "give 1 for a guest that may reach the host's 127.0.0.1, else leave it out")
+			}
+			user.HostAccess = v == "1"
 		case "script":
 			if v != "" && v != "vif-bridge" && !strings.HasSuffix(v, "/vif-bridge") {
 				return fail(fmt.Sprintf("script %q cannot be run yet", v), "leave it out: the device joins its bridge without a script")
@@ -84,13 +103,34 @@ func ParseVIF(spec string, id int) (config.NIC, *config.Error) {
 		case "gatewaydev", "netdev", "vlan":
 			return fail(w+" cannot be had", "leave it out")
 		default:
-			return fail(fmt.Sprintf("unknown parameter %q", key), "the parameters are mac, bridge, vifname, ip, mtu, rate, queues, devid, type, script, model, backend")
+			return fail(fmt.Sprintf("unknown parameter %q", key), "the parameters are mac, bridge, vifname, ip, mtu, rate, queues, devid, type, hostfwd, hostaccess, script, model, backend")
 		}
 		if err != nil {
 			return fail(fmt.Sprintf("%q is not a number", v), "give one")
 		}
 	}
+	if what, fix := contradiction(n.User != nil, given); what != "" {
+		return fail(what, fix)
+	}
+	if n.User == nil && !given["bridge"] {
+		n.Bridge = defaultBridge
+	}
 	return n, nil
+}
+
+// contradiction finds parameters that go only with the other type of device; "" if there are none.
+func contradiction(user bool, given map[string]bool) (what, fix string) {
+	for _, k := range []string{"bridge", "vifname", "script", "ip", "queues"} {
+		if user && given[k] {
+			return k + " does not go with type=user: such a device is on no interface of the host", "leave out " + k + ", or type=user"
+		}
+	}
+	for _, k := range []string{"hostfwd", "hostaccess"} {
+		if !user && given[k] {
+			return k + " needs type=user", "add type=user, or leave out " + k
+		}
+	}
+	return "", ""
 }
 
 // parseRate reads a rate such as 10Mb/s or 250KB/s@20ms: bits (b) or bytes (B) in a second, given out in pieces, one each interval (by default 50 ms).

@@ -397,6 +397,27 @@ func TestSend_dropped(t *testing.T) {
 }
 
 // TestSend_broken gives what closes the device.
+// TestSend_noGSO has a link that takes no segmentation: the guest is not told of it, and what it sends all the same goes nowhere.
+func TestSend_noGSO(t *testing.T) {
+	b := newBench(t, Config{NoGSO: true}, modern)
+	offer := b.vif.Offer()
+	for _, k := range []string{"feature-gso-tcpv4", "feature-gso-tcpv6"} {
+		if v, ok := offer[k]; ok {
+			t.Errorf("%s=%s is offered", k, v)
+		}
+	}
+	if offer["feature-sg"] != "1" {
+		t.Errorf("%v", offer)
+	}
+	copy(b.Page(sendFrame), tcp4(100, true))
+	b.transmit(slot(sendFrame, 0, xen.NETTXF_csum_blank|xen.NETTXF_data_validated|xen.NETTXF_extra_info, 1, 154), extra(xen.XEN_NETIF_EXTRA_TYPE_GSO, 0, 0x32, 0, xen.XEN_NETIF_GSO_TYPE_TCPV4),
+		slot(sendFrame, 0, xen.NETTXF_csum_blank, 2, 154))
+	b.answers([2]int{1, xen.NETIF_RSP_ERROR}, [2]int{0, xen.NETIF_RSP_NULL}, [2]int{2, xen.NETIF_RSP_OKAY})
+	if s := b.gone(); s.h.GSOType != gsoNone || len(s.frame) != 154 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestSend_broken(t *testing.T) {
 	for name, slots := range map[string][][]byte{
 		"half a frame":     {slot(sendFrame, 0, xen.NETTXF_more_data, 1, 100)},

@@ -202,7 +202,7 @@ func (s *sender) gather(first txSlot) (h link.Header, verdict, err error) {
 			return h, nil, fmt.Errorf("%w: a part of a frame goes beyond its page", errFrontend)
 		}
 	}
-	if total < minFrame || len(data) > xen.XEN_NETIF_NR_SLOTS_MIN {
+	if total < minFrame || len(data) > xen.XEN_NETIF_NR_SLOTS_MIN || gso != 0 && s.v.cfg.NoGSO {
 		return h, errDropped, nil
 	}
 	for _, i := range data {

@@ -34,6 +34,8 @@ type Config struct {
 	Events *evtchn.Table
 	// Ports are the link's queues; the frontend may have as many.
 	Ports []Port
+	// NoGSO says that the link takes no frame whose segmentation is left to do: the frontend is not told of it, and such a frame of its is dropped.
+	NoGSO bool
 	// Rate bounds what the guest sends; the zero value does not.
 	Rate Rate
 	// Broken is called, from a goroutine of its own and with no lock held, when a ring has what no working frontend puts there. The owner is to call Disconnect.
@@ -68,11 +70,16 @@ func New(cfg Config) *VIF {
 
 // Offer implements backend.Driver.
 func (v *VIF) Offer() map[string]string {
-	return map[string]string{
+	offer := map[string]string{
 		"feature-sg": "1", "feature-gso-tcpv4": "1", "feature-gso-tcpv6": "1", "feature-ipv6-csum-offload": "1", "feature-rx-copy": "1", "feature-rx-flip": "0",
 		"feature-multicast-control": "1", "feature-dynamic-multicast-control": "1", "feature-split-event-channels": "1",
 		"multi-queue-max-queues": strconv.Itoa(len(v.cfg.Ports)),
 	}
+	if v.cfg.NoGSO {
+		delete(offer, "feature-gso-tcpv4")
+		delete(offer, "feature-gso-tcpv6")
+	}
+	return offer
 }
 
 // able is what the frontend can take.

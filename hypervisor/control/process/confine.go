@@ -56,15 +56,8 @@ type held struct {
 	mu    sync.Mutex
 	files map[string]*os.File
 	disks map[string]heldDisk
-	taps  map[int]tap
+	links map[int]openedLink
 	used  map[string]bool
-}
-
-// tap is what a network device is on, or why there is none.
-type tap struct {
-	name  string
-	files []*os.File
-	err   error
 }
 
 // heldDisk is what a disk is on, or why there is none: a file, or the image of a process that reads it.
@@ -75,7 +68,7 @@ type heldDisk struct {
 }
 
 func hold(cfg *config.Domain) *held {
-	h := &held{files: map[string]*os.File{}, disks: map[string]heldDisk{}, taps: map[int]tap{}, used: map[string]bool{}}
+	h := &held{files: map[string]*os.File{}, disks: map[string]heldDisk{}, links: map[int]openedLink{}, used: map[string]bool{}}
 	for _, d := range cfg.Disks {
 		if d.Path == "" {
 			continue
@@ -88,9 +81,11 @@ func hold(cfg *config.Domain) *held {
 		h.disks[d.Vdev] = held
 	}
 	for _, n := range cfg.NICs {
-		var t tap
-		t.name, t.files, t.err = OpenTap(n, cfg.VCPUs)
-		h.taps[n.ID] = t
+		l := openLink(n, cfg.VCPUs, cfg.NoSandbox)
+		h.links[n.ID] = l
+		if l.network != nil {
+			go l.network.mourn(n.ID)
+		}
 	}
 	for _, p := range []string{cfg.Kernel, cfg.Ramdisk, cfg.BIOS()} {
 		// Not to wait for a pipe's writer. What cannot be opened is reported by who needs it.
@@ -127,38 +122,26 @@ func (h *held) open(path string, warn func(string)) (*os.File, error) {
 
 func duplicate(f *os.File) (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0) }
 
-// OpenTap makes the tap of a network device, in a domain with so many vCPUs.
-func OpenTap(n config.NIC, vcpus int) (name string, files []*os.File, err error) {
-	c := link.TapConfig{Name: n.Name, Bridge: n.Bridge, MTU: n.MTU, Queues: n.Queues}
-	if c.Name == "" {
-		c.Name = "vif%d"
-	}
-	if c.Queues == 0 {
-		c.Queues = min(max(vcpus, 1), config.MaxNICQueues)
-	}
-	return link.OpenTap(c)
-}
-
 // nic gives the files of a network device, which are the same for the whole life of the process.
 func (h *held) nic(n config.NIC) (name string, files []*os.File, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t, ok := h.taps[n.ID]
+	l, ok := h.links[n.ID]
 	if !ok {
 		return "", nil, errors.New("it was not there when the process started")
 	}
-	if t.err != nil {
-		return "", nil, t.err
+	if l.err != nil {
+		return "", nil, l.err
 	}
-	for _, f := range t.files {
+	for _, f := range l.files {
 		fd, err := duplicate(f)
 		if err != nil {
 			link.CloseAll(files)
 			return "", nil, err
 		}
-		files = append(files, os.NewFile(uintptr(fd), t.name))
+		files = append(files, os.NewFile(uintptr(fd), f.Name()))
 	}
-	return t.name, files, nil
+	return l.name, files, nil
 }
 
 // disk gives a disk's image, which is on the same file for the whole life of the process: with it goes the lock against other domains.

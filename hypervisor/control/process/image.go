@@ -1,10 +1,8 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,11 +57,18 @@ func serveImage(d config.Disk) (*os.File, error) {
 	if d.ReadOnly {
 		args = append(args, "--read-only")
 	}
-	said, err := startChild(listener, program, append(args, "--", d.Path)...)
-	if err == nil {
+	said, err := memoryFile("qemu-nbd errors", nil)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	defer said.Close()
+	c := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh", program}, append(args, "--", d.Path)...)...)
+	c.Stderr, c.ExtraFiles = said, []*os.File{listener}
+	if err = startChild(c); err == nil {
+		_ = c.Process.Release()
 		_ = listener.Close() // its own copy is left, so that its end is the connection's
 		err = awaitHello(conn, said)
-		_ = said.Close()
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -106,26 +111,6 @@ func meet(name string) (listener, conn *os.File, err error) {
 	return listener, conn, nil
 }
 
-// startChild starts a program with a socket that listens, in a session of its own, so that what is typed at a terminal does not end it. What it says comes
-// into a file. Nobody waits for it.
-func startChild(listener *os.File, program string, args ...string) (said *os.File, err error) {
-	fd, err := unix.MemfdCreate("said", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	said = os.NewFile(uintptr(fd), "said")
-	c := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh", program}, args...)...)
-	c.Stderr, c.ExtraFiles = said, []*os.File{listener}
-	c.Dir = "/"
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		_ = said.Close()
-		return nil, err
-	}
-	_ = c.Process.Release()
-	return said, nil
-}
-
 // awaitHello returns when the server has begun to speak; if it ends before, with what it said.
 func awaitHello(conn, said *os.File) error {
 	end := time.Now().Add(nbdTime)
@@ -144,10 +129,9 @@ func awaitHello(conn, said *os.File) error {
 		if n, _, err := unix.Recvfrom(int(conn.Fd()), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); n > 0 && err == nil {
 			return nil
 		}
-		text, _ := io.ReadAll(io.NewSectionReader(said, 0, 1<<10))
-		if text = bytes.TrimSpace(text); len(text) == 0 {
-			return errors.New(nbdProgram + " has ended without a word")
+		if text := lastWords(said); text != "" {
+			return errors.New(text)
 		}
-		return errors.New(string(text))
+		return errors.New(nbdProgram + " has ended without a word")
 	}
 }

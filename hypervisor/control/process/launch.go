@@ -59,21 +59,28 @@ type Started struct {
 
 // FindBinary gives the path of the domain process's program: $GOZEN_HYPERVISOR, else "hypervisor" beside
 // the running program.
-func FindBinary() (string, error) {
-	if p := os.Getenv("GOZEN_HYPERVISOR"); p != "" {
+func FindBinary() (string, error) { return findProgram("hypervisor", "GOZEN_HYPERVISOR", "") }
+
+// findProgram gives the path of one of our programs, which a variable of the environment can name. why says what for, if that needs a word.
+func findProgram(name, variable, why string) (string, error) {
+	if p := os.Getenv(variable); p != "" {
 		return p, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("find the hypervisor program: %w", err)
+		return "", fmt.Errorf("find the %s program: %w", name, err)
 	}
 	if real, err := filepath.EvalSymlinks(self); err == nil {
 		self = real
 	}
-	p := filepath.Join(filepath.Dir(self), "hypervisor")
+	p := filepath.Join(filepath.Dir(self), name)
 	if _, err := os.Stat(p); err != nil {
-		return "", &config.Error{What: "the hypervisor program was not found", Why: err.Error(),
-			Fix: "build it beside xl (make build), or name it with GOZEN_HYPERVISOR"}
+		e := &config.Error{What: "the " + name + " program was not found", Why: err.Error(),
+			Fix: fmt.Sprintf("build it beside %s (make build), or name it with %s", filepath.Base(self), variable)}
+		if why != "" {
+			e.Why += ": " + why
+		}
+		return "", e
 	}
 	return p, nil
 }
