@@ -10,17 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startChild starts a program that nobody waits for: it lives in a session of its own, with no folder in its way. From then on the kernel itself forgets children
-// of this process when they end, since a domain's process may not ask after them once it is in its sandbox.
+// startChild starts a program that nobody waits for: it lives in a session of its own, with no folder in its way.
 func startChild(c *exec.Cmd) error {
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		return err
-	}
-	signal.Ignore(syscall.SIGCHLD)
-	return nil
+	return c.Start()
 }
+
+// forgetChildren has the kernel itself forget children of this process when they end, since a domain's process may not ask after them once it is in its sandbox.
+func forgetChildren() { signal.Ignore(syscall.SIGCHLD) }
 
 // memoryFile makes a file without a name that holds content, to be read from its start.
 func memoryFile(name string, content []byte) (*os.File, error) {

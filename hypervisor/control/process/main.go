@@ -92,6 +92,7 @@ func run(req Request, p *parent, build Build) error {
 		return err
 	}
 	files := hold(&req.Config)
+	forgetChildren()
 	// Here, before any file is parsed.
 	box := confine(&req.Config, reg.Root())
 	h := &host{reg: reg, build: build, began: req.Began, note: p.note, redirect: true, sandbox: box, files: files}
