@@ -48,13 +48,11 @@ func (t *tray) WriteVec([][]byte, int64) error { return os.ErrPermission }
 // Sync has nothing to do.
 func (t *tray) Sync() error { return nil }
 
-// change puts another medium in and gives the one that was there.
-func (t *tray) change(i disk.Image) disk.Image {
+// change puts another medium in. Nobody uses the one that was there any more.
+func (t *tray) change(i disk.Image) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := t.medium
 	t.medium = i
-	return old
 }
 
 // ChangeCD implements control.Disks.
@@ -88,11 +86,9 @@ func (m *Machine) changeCD(c config.Disk, i disk.Image, force bool) error {
 	if !m.pc.ChangeCD(d.cfg.Slot(), i, force) {
 		return control.ErrBusy
 	}
-	old := d.tray.change(i)
+	d.tray.change(i)
 	d.image, d.cfg.Path, d.cfg.Format = i, c.Path, c.Format
-	if old != nil {
-		_ = old.Close()
-	}
+	m.opts.Devices.KeepDisk(d.cfg, i)
 	nodes := d.work.Nodes()
 	nodes["params"] = c.Path
 	return d.dev.Change(nodes)

@@ -12,7 +12,9 @@ import (
 type device interface {
 	comparable
 	shown() *backend.Device
+	// close ends it; what it is on stays with the process.
 	close()
+	drop(control.Devices)
 }
 
 // find gives the device of a list for which fits holds.
@@ -41,6 +43,7 @@ func detach[D device](ctx context.Context, m *Machine, list *[]D, d D, force boo
 	if at := slices.Index(*list, d); at >= 0 { // nobody else has taken it away meanwhile
 		*list = slices.Delete(*list, at, at+1)
 		d.close()
+		d.drop(m.opts.Devices)
 	}
 	return nil
 }

@@ -42,10 +42,10 @@ func (m *Machine) openDisk(c config.Disk) (*guestDisk, error) {
 	if c.Path == "" {
 		return &guestDisk{cfg: c, tray: &tray{}}, nil
 	}
-	if m.opts.OpenDisk == nil {
+	if m.opts.Devices == nil {
 		return nil, c.Refused(errors.New("nothing opens images here"))
 	}
-	i, err := m.opts.OpenDisk(c)
+	i, err := m.opts.Devices.OpenDisk(c)
 	if err != nil {
 		return nil, c.Refused(err)
 	}
@@ -146,6 +146,7 @@ func (m *Machine) AttachDisk(c config.Disk, f *os.File) error {
 		return err
 	}
 	m.disks = append(m.disks, d)
+	m.opts.Devices.KeepDisk(c, i)
 	m.watchSizes()
 	return nil
 }
@@ -168,7 +169,6 @@ func (d *guestDisk) close() {
 	if d.dev != nil {
 		d.dev.Close()
 	}
-	if d.image != nil {
-		_ = d.image.Close()
-	}
 }
+
+func (d *guestDisk) drop(k control.Devices) { k.DropDisk(d.cfg) }

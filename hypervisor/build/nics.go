@@ -28,10 +28,10 @@ type guestNIC struct {
 // openNICs gets what the network devices are on.
 func (m *Machine) openNICs() error {
 	for _, c := range m.cfg.NICs {
-		if m.opts.OpenNIC == nil {
+		if m.opts.Devices == nil {
 			return &config.Error{Field: "vif", What: fmt.Sprintf("network device %d cannot be had", c.ID), Why: "nothing makes links here"}
 		}
-		name, files, err := m.opts.OpenNIC(c)
+		name, files, err := m.opts.Devices.OpenNIC(c)
 		if err != nil {
 			return c.Refused(err)
 		}
@@ -99,24 +99,30 @@ func (m *Machine) offerNICs() error {
 
 // AttachNIC implements control.NICs.
 func (m *Machine) AttachNIC(c config.NIC, name string, files []*os.File) error {
-	n, err := newNIC(c, name, files)
-	if err != nil {
-		return c.Refused(err)
-	}
 	if m.cfg.Deterministic {
-		n.close()
+		link.CloseAll(files)
 		return &config.Error{Field: "vif", What: "a deterministic domain has no network", Why: "what comes over it, and when, would not be the same in another run", Fix: "use a domain that is not"}
 	}
 	m.devices.Lock()
 	defer m.devices.Unlock()
 	for _, o := range m.nics {
 		if o.cfg.ID == c.ID || o.cfg.MAC == c.MAC {
-			n.close()
+			link.CloseAll(files)
 			return &config.Error{Field: "vif", What: fmt.Sprintf("the domain has the network device %d with the address %s already", o.cfg.ID, o.cfg.MAC), Fix: "give the new one another devid and mac, or leave them out"}
 		}
 	}
+	if err := m.opts.Devices.KeepNIC(c, name, files); err != nil {
+		link.CloseAll(files)
+		return c.Refused(err)
+	}
+	n, err := newNIC(c, name, files)
+	if err != nil {
+		m.opts.Devices.DropNIC(c)
+		return c.Refused(err)
+	}
 	if err := m.offerNIC(n); err != nil {
 		n.close()
+		n.drop(m.opts.Devices)
 		return err
 	}
 	m.nics = append(m.nics, n)
@@ -133,6 +139,8 @@ func (m *Machine) DetachNIC(ctx context.Context, id int, force bool) error {
 }
 
 func (n *guestNIC) shown() *backend.Device { return n.dev }
+
+func (n *guestNIC) drop(k control.Devices) { k.DropNIC(n.cfg) }
 
 func (n *guestNIC) close() {
 	if n.dev != nil {

@@ -81,12 +81,27 @@ type Options struct {
 	// Open opens a file of the configuration (kernel, ramdisk) for reading; nil stands for os.Open. The process's sandbox may hold a file
 	// that its path no longer leads to.
 	Open func(path string) (*os.File, error)
-	// OpenDisk opens a disk of the configuration.
-	OpenDisk func(d config.Disk) (disk.Image, error)
-	// OpenNIC gives what a network device of the configuration is on: the name of an interface, if it is on one, and a file for each queue (link.Queue). nil: there are none.
-	OpenNIC func(n config.NIC) (name string, files []*os.File, err error)
+	// Devices has what the domain's disks and network devices are on; nil: there are none.
+	Devices Devices
 	// Warn takes one-line notes for the person who starts the domain: what engine was picked, what was patched.
 	Warn func(string)
+}
+
+// Devices keeps what a domain's disks and network devices are on, as the machine says. It outlives the machine, so that a domain that starts again has the devices
+// that it had.
+type Devices interface {
+	// OpenDisk gives the image of a disk, which is not the machine's to close.
+	OpenDisk(d config.Disk) (disk.Image, error)
+	// KeepDisk takes over the image of a disk that has come, or in place of the one that the disk of that number has had; nil for an empty drive.
+	KeepDisk(d config.Disk, i disk.Image)
+	// DropDisk closes the image of a disk that has gone.
+	DropDisk(d config.Disk)
+	// OpenNIC gives what a network device is on: the name of an interface, if it is on one, and a file for each queue (link.Queue), which are the machine's.
+	OpenNIC(n config.NIC) (name string, files []*os.File, err error)
+	// KeepNIC duplicates the files of a network device that has come.
+	KeepNIC(n config.NIC, name string, files []*os.File) error
+	// DropNIC closes those of one that has gone.
+	DropNIC(n config.NIC)
 }
 
 // Reason says why a domain ended.

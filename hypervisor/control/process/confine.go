@@ -12,8 +12,6 @@ import (
 
 	"gozen/hypervisor/config"
 	"gozen/hypervisor/control"
-	"gozen/hypervisor/disk"
-	"gozen/hypervisor/link"
 	"gozen/hypervisor/sandbox"
 )
 
@@ -55,38 +53,14 @@ func confine(cfg *config.Domain, root string) *control.Sandbox {
 type held struct {
 	mu    sync.Mutex
 	files map[string]*os.File
-	disks map[string]heldDisk
-	links map[int]openedLink
 	used  map[string]bool
-}
-
-// heldDisk is what a disk is on, or why there is none: a file, or the image of a process that reads it.
-type heldDisk struct {
-	file   *os.File
-	served *disk.NBD
-	err    error
+	disks []heldDisk
+	links []heldLink
 }
 
 func hold(cfg *config.Domain) *held {
-	h := &held{files: map[string]*os.File{}, disks: map[string]heldDisk{}, links: map[int]openedLink{}, used: map[string]bool{}}
-	for _, d := range cfg.Disks {
-		if d.Path == "" {
-			continue
-		}
-		var held heldDisk
-		held.file, held.err = OpenDisk(d)
-		if held.err == nil && d.Served() {
-			held.served, held.err = disk.NewNBD(held.file, d.ReadOnly)
-		}
-		h.disks[d.Vdev] = held
-	}
-	for _, n := range cfg.NICs {
-		l := openLink(n, cfg.VCPUs, cfg.NoSandbox)
-		h.links[n.ID] = l
-		if l.network != nil {
-			go l.network.mourn(n.ID)
-		}
-	}
+	h := &held{files: map[string]*os.File{}, used: map[string]bool{}}
+	h.openDevices(cfg)
 	for _, p := range []string{cfg.Kernel, cfg.Ramdisk, cfg.BIOS()} {
 		// Not to wait for a pipe's writer. What cannot be opened is reported by who needs it.
 		if f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0); p != "" && err == nil {
@@ -121,51 +95,3 @@ func (h *held) open(path string, warn func(string)) (*os.File, error) {
 }
 
 func duplicate(f *os.File) (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0) }
-
-// nic gives the files of a network device, which are the same for the whole life of the process.
-func (h *held) nic(n config.NIC) (name string, files []*os.File, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l, ok := h.links[n.ID]
-	if !ok {
-		return "", nil, errors.New("it was not there when the process started")
-	}
-	if l.err != nil {
-		return "", nil, l.err
-	}
-	for _, f := range l.files {
-		fd, err := duplicate(f)
-		if err != nil {
-			link.CloseAll(files)
-			return "", nil, err
-		}
-		files = append(files, os.NewFile(uintptr(fd), f.Name()))
-	}
-	return l.name, files, nil
-}
-
-// disk gives a disk's image, which is on the same file for the whole life of the process: with it goes the lock against other domains.
-func (h *held) disk(d config.Disk) (disk.Image, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held, ok := h.disks[d.Vdev]
-	switch {
-	case !ok:
-		return nil, errors.New("it was not there when the process started")
-	case held.err != nil:
-		return nil, held.err
-	case held.served != nil:
-		return lasting{held.served}, nil
-	}
-	fd, err := duplicate(held.file)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: d.Path, Err: err}
-	}
-	return disk.NewRaw(os.NewFile(uintptr(fd), d.Path), d.ReadOnly)
-}
-
-// lasting is an image that outlives the domains of this process: its connection cannot be made anew from within the sandbox.
-type lasting struct{ *disk.NBD }
-
-// Close leaves it open. Nothing is under way any more: devices end before their images.
-func (lasting) Close() error { return nil }

@@ -116,6 +116,7 @@ func run(req Request, p *parent, build Build) error {
 	p.done()
 	h.live.Go(func() { h.follow(d) })
 	h.live.Wait()
+	files.close()
 	return nil
 }
 
