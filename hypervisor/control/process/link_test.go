@@ -29,7 +29,11 @@ func buildUsernet(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Setenv("GOZEN_USERNET", p)
-	t.Cleanup(func() { signal.Reset(syscall.SIGCHLD) })
+	t.Cleanup(func() { // other tests wait for their children: what was ignored is not any more
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGCHLD)
+		signal.Stop(c)
+	})
 }
 
 func userNIC(t *testing.T, forwards ...config.Forward) config.NIC {
