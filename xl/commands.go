@@ -89,7 +89,8 @@ func commands() []command {
 		{name: "top", why: notYet},
 		{name: "network-attach", run: (*app).networkAttach, dryRun: true, modifies: true, summary: "Give a domain another network device", usage: "<Domain> [<key=value> ...]",
 			options: "The parameters are those of the key vif (xl-network-configuration(5)), in one word or several:\n" +
-				"  xl network-attach web bridge=br0 mac=00:16:3e:12:34:56\n  xl network-attach web bridge=br0,rate=10Mb/s\n"},
+				"  xl network-attach web bridge=br0 mac=00:16:3e:12:34:56\n  xl network-attach web bridge=br0,rate=10Mb/s\n" +
+				"  xl network-attach web type=user hostfwd=tcp::8080-:80\n"},
 		{name: "network-list", run: (*app).networkList, summary: "List the network devices of domains", usage: "[options] <Domain(s)>", options: jsonOpt},
 		{name: "network-detach", run: (*app).networkDetach, modifies: true, summary: "Take a network device away from a domain", usage: "[options] <Domain> <DevId|mac>",
 			options: "--force                 Do not wait until the guest has let it go.\n"},

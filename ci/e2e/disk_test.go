@@ -425,3 +425,57 @@ func TestCD(t *testing.T) {
 	c.expect("has ended: poweroff")
 	c.end()
 }
+
+// keptScript waits for a second disk in its first life, and looks at both in its second.
+const keptScript = `mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+b=/bin/busybox
+until [ -b /dev/xvda ]; do sleep 0.1; done
+if [ "$($b head -c 6 /dev/xvda)" != second ]; then
+	echo "first life"
+	until [ -b /dev/xvdc ]; do sleep 0.1; done
+	echo "got it"
+	printf second | $b dd of=/dev/xvda conv=fsync 2>/dev/null
+	reboot -f
+fi
+until [ -b /dev/xvdc ]; do sleep 0.1; done
+echo "second life, still $($b md5sum < /dev/xvdc)"
+while [ -d /sys/block/xvdc ]; do sleep 0.1; done
+echo "it went"
+while [ -d /sys/block/xvda ]; do sleep 0.1; done
+echo "so did the other"
+poweroff -f
+`
+
+// TestDisk_kept attaches a disk, which is there after a reboot, too, and then takes all away, after which others may have them.
+func TestDisk_kept(t *testing.T) {
+	h := newHost(t)
+	first, second := h.write("a.img", make([]byte, 1<<20)), h.image("c.qcow2", "qcow2", bytes.Repeat([]byte("gozen"), 1<<16))
+	c := h.create(h.debianModules("kept", "6.1-cloud", []string{"xen_blkfront"}, keptScript, fmt.Sprintf("disk = [ '%s,raw,xvda,rw' ]\n", first)))
+	c.expect("first life")
+	h.run("xl", "block-attach", "kept", second, "qcow2", "xvdc", "r")
+	c.expect("got it")
+	c.expect(fmt.Sprintf("second life, still %x", md5.Sum(bytes.Repeat([]byte("gozen"), 1<<16))))
+	if out := h.run("xl", "list", "-l", "kept"); !strings.Contains(out, second) {
+		t.Errorf("xl list -l does not name the disk that was attached:\n%s", out)
+	}
+	h.run("xl", "block-detach", "kept", "xvdc")
+	c.expect("it went")
+	_ = h.raw(second, "qcow2")
+	f, err := os.OpenFile(first, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+		t.Error("a disk in use is not locked")
+	}
+	h.run("xl", "block-detach", "kept", "xvda")
+	c.expect("so did the other")
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		t.Errorf("the disk that was taken away is still locked: %v", err)
+	}
+	c.expect("has ended: poweroff")
+	c.end()
+}
