@@ -15,6 +15,8 @@ type longConfig struct {
 type longDomain struct {
 	Create      longCreate    `json:"c_info"`
 	Build       longBuild     `json:"b_info"`
+	Disks       []longDisk    `json:"disks,omitempty"`
+	NICs        []longNIC     `json:"nics,omitempty"`
 	OnPoweroff  config.Action `json:"on_poweroff,omitempty"`
 	OnReboot    config.Action `json:"on_reboot,omitempty"`
 	OnWatchdog  config.Action `json:"on_watchdog,omitempty"`
@@ -48,6 +50,52 @@ type longBuild struct {
 	TypePV         *struct{} `json:"type.pv,omitempty"`
 	TypePVH        *struct{} `json:"type.pvh,omitempty"`
 	TypeHVM        *struct{} `json:"type.hvm,omitempty"`
+}
+
+// longDisk is the parts of libxl_device_disk.
+type longDisk struct {
+	Path      string `json:"pdev_path,omitempty"`
+	Vdev      string `json:"vdev"`
+	Format    string `json:"format"`
+	Removable int    `json:"removable,omitempty"`
+	ReadWrite int    `json:"readwrite,omitempty"`
+	CDROM     int    `json:"is_cdrom,omitempty"`
+}
+
+// longNIC is the parts of libxl_device_nic; gozen has what that has no place for.
+type longNIC struct {
+	ID     int             `json:"devid"`
+	MTU    int             `json:"mtu,omitempty"`
+	MAC    string          `json:"mac"`
+	IP     string          `json:"ip,omitempty"`
+	Bridge string          `json:"bridge,omitempty"`
+	Name   string          `json:"ifname,omitempty"`
+	Type   string          `json:"nictype"`
+	Bytes  int64           `json:"rate_bytes_per_interval,omitempty"`
+	Micros int64           `json:"rate_interval_usecs,omitempty"`
+	User   *config.UserNet `json:"gozen_user,omitempty"`
+}
+
+func longDevices(c *longDomain, d *config.Domain) {
+	for _, k := range d.Disks {
+		l := longDisk{Path: k.Path, Vdev: k.Vdev, Format: k.Format}
+		switch {
+		case k.Path == "":
+			l.Format = "empty"
+		case k.Format == "":
+			l.Format = config.FormatRaw
+		}
+		if !k.ReadOnly {
+			l.ReadWrite = 1
+		}
+		if k.CDROM {
+			l.Removable, l.CDROM = 1, 1
+		}
+		c.Disks = append(c.Disks, l)
+	}
+	for _, n := range d.NICs {
+		c.NICs = append(c.NICs, longNIC{ID: n.ID, MTU: n.MTU, MAC: n.MAC, IP: n.IP, Bridge: n.Bridge, Name: n.Name, Type: "vif", Bytes: n.RateBytes, Micros: n.RateEvery.Microseconds(), User: n.User})
+	}
 }
 
 type longGozen struct {
@@ -84,6 +132,7 @@ func longOf(d config.Domain, domid int) longConfig {
 	b.MaxGrantFrames, b.MaxMaptrack, b.EventChannels = d.MaxGrantFrames, d.MaxMaptrackFrames, d.MaxEventChannels
 	b.Kernel, b.Cmdline, b.Ramdisk = d.Kernel, d.Cmdline, d.Ramdisk
 	b.Bootloader, b.BootloaderArgs = d.Bootloader, d.BootloaderArgs
+	longDevices(c, &d)
 	switch d.Type {
 	case config.PV:
 		b.TypePV = &struct{}{}

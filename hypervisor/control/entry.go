@@ -182,6 +182,27 @@ func (e *Entry) Rename(name string) error {
 	return nil
 }
 
+// Update changes the configuration, as the domain itself has changed.
+func (e *Entry) Update(change func(*config.Domain)) error {
+	unlock, err := e.reg.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e.removed {
+		return nil
+	}
+	cfg := e.Config()
+	change(&cfg)
+	if err := writeJSON(e.Path(ConfigName), cfg); err != nil {
+		return fmt.Errorf("write what domain %d is: %w", e.Domid, err)
+	}
+	e.mu.Lock()
+	e.cfg = cfg
+	e.mu.Unlock()
+	return nil
+}
+
 // Remove moves the logs to the registry's log folder and deletes the run folder.
 func (e *Entry) Remove() error {
 	unlock, err := e.reg.lock()

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 
@@ -11,7 +12,37 @@ import (
 	"gozen/hypervisor/link"
 )
 
-var _ control.Devices = (*held)(nil)
+// devices is what is held for a domain; what changes is written into its configuration.
+type devices struct {
+	*held
+	entry *control.Entry
+}
+
+var _ control.Devices = devices{}
+
+func (d devices) write() {
+	if err := d.entry.Update(d.update); err != nil {
+		fmt.Fprintln(os.Stderr, "hypervisor:", err)
+	}
+}
+
+// KeepDisk implements control.Devices.
+func (d devices) KeepDisk(c config.Disk, i disk.Image) { d.keepDisk(c, i); d.write() }
+
+// DropDisk implements control.Devices.
+func (d devices) DropDisk(c config.Disk) { d.dropDisk(c); d.write() }
+
+// KeepNIC implements control.Devices.
+func (d devices) KeepNIC(n config.NIC, name string, files []*os.File) error {
+	if err := d.keepNIC(n, name, files); err != nil {
+		return err
+	}
+	d.write()
+	return nil
+}
+
+// DropNIC implements control.Devices.
+func (d devices) DropNIC(n config.NIC) { d.dropNIC(n); d.write() }
 
 // heldDisk is the image of a disk, or why there is none.
 type heldDisk struct {
@@ -77,8 +108,7 @@ func (h *held) OpenDisk(d config.Disk) (disk.Image, error) {
 	return h.disks[at].image, h.disks[at].err
 }
 
-// KeepDisk implements control.Devices.
-func (h *held) KeepDisk(d config.Disk, i disk.Image) {
+func (h *held) keepDisk(d config.Disk, i disk.Image) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at := h.findDisk(d)
@@ -90,8 +120,7 @@ func (h *held) KeepDisk(d config.Disk, i disk.Image) {
 	h.disks[at] = heldDisk{cfg: d, image: i}
 }
 
-// DropDisk implements control.Devices.
-func (h *held) DropDisk(d config.Disk) {
+func (h *held) dropDisk(d config.Disk) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at := h.findDisk(d); at >= 0 {
@@ -134,8 +163,7 @@ func duplicateAll(files []*os.File) (out []*os.File, err error) {
 	return out, nil
 }
 
-// KeepNIC implements control.Devices.
-func (h *held) KeepNIC(n config.NIC, name string, files []*os.File) error {
+func (h *held) keepNIC(n config.NIC, name string, files []*os.File) error {
 	own, err := duplicateAll(files)
 	if err != nil {
 		return err
@@ -146,8 +174,7 @@ func (h *held) KeepNIC(n config.NIC, name string, files []*os.File) error {
 	return nil
 }
 
-// DropNIC implements control.Devices.
-func (h *held) DropNIC(n config.NIC) {
+func (h *held) dropNIC(n config.NIC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if at := slices.IndexFunc(h.links, func(l heldLink) bool { return l.cfg.ID == n.ID }); at >= 0 {

@@ -15,7 +15,6 @@ func (h *host) follow(d *domain) {
 	reason := d.machine.Reason()
 	_ = d.log.Close()
 	cfg := d.entry.Config()
-	h.files.update(&cfg)
 	action, note := config.Destroy, ""
 	select {
 	case <-d.server.Destroyed():

@@ -94,7 +94,7 @@ func (h *host) fill(d *domain, cfg config.Domain) (err error) {
 		warn("warning: sandbox=0: the domain's process is not confined")
 	}
 	m, err := h.build(cfg, control.Options{Domid: d.entry.Domid, Dir: d.entry.Dir, ConsoleOut: d.log, Log: d.ring,
-		Began: began, Warn: warn, Open: func(path string) (*os.File, error) { return h.files.open(path, warn) }, Devices: h.files})
+		Began: began, Warn: warn, Open: func(path string) (*os.File, error) { return h.files.open(path, warn) }, Devices: devices{h.files, d.entry}})
 	if err != nil {
 		return err // m may be a nil pointer in an interface: it is not looked at
 	}
