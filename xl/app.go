@@ -64,6 +64,9 @@ func (a *app) main(args []string) int {
 		fmt.Fprintln(a.out, "xl (gozen) "+version)
 		return exitOK
 	}
+	if rest[0] == hotplugWatch {
+		return a.hotplugWatch(rest[1:])
+	}
 	c := lookup(rest[0])
 	if c == nil {
 		fmt.Fprintln(a.err, "command not implemented")

@@ -193,7 +193,11 @@ func (a *app) launch(c *call, o *createOptions, res *cfg.Result) int {
 		var r *control.Registry
 		if r, err = a.registry(); err == nil {
 			var st process.Started
-			st, err = process.Launch(program, process.Request{Config: res.Domain, Paused: o.paused || o.console || o.foreground, Root: r.Root(), Began: c.began},
+			launch := process.Launch
+			if scripted(res.Domain.NICs) {
+				launch = a.launchScripted
+			}
+			st, err = launch(program, process.Request{Config: res.Domain, Paused: o.paused || o.console || o.foreground, Root: r.Root(), Began: c.began},
 				func(s string) {
 					if !o.quiet {
 						a.say("%s", s)

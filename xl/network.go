@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -48,7 +49,16 @@ func (a *app) networkAttach(c *call) int {
 		return exitFail
 	}
 	defer link.CloseAll(files)
-	return a.onDevice(f, "attach a network device to", func(c *control.Client, ctx context.Context) error { return c.AttachNIC(ctx, n, name, files) })
+	return a.onDevice(f, "attach a network device to", func(c *control.Client, ctx context.Context) error {
+		err := c.AttachNIC(ctx, n, name, files)
+		if err != nil || n.Script == "" {
+			return err
+		}
+		if err = a.plugIn(a.reg.Root(), f.Domid, f.Dir, []config.NIC{n}); err != nil {
+			return errors.Join(err, c.DetachNIC(ctx, n.ID, true))
+		}
+		return nil
+	})
 }
 
 func (a *app) networkDetach(c *call) int {

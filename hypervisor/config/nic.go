@@ -15,6 +15,7 @@ type NIC struct {
 	MAC    string `json:"mac"`              // six bytes in hexadecimal, with colons
 	Bridge string `json:"bridge,omitempty"` // what the tap joins; empty for none
 	Name   string `json:"name,omitempty"`   // of the tap; empty for one that the host chooses
+	Script string `json:"script,omitempty"` // path of the program that sets the interface up, and joins the bridge; empty for none
 	IP     string `json:"ip,omitempty"`     // told to the guest and to scripts, not acted upon
 	MTU    int    `json:"mtu,omitempty"`    // 0 for 1500
 	Queues int    `json:"queues,omitempty"` // 0 for one for each vCPU, up to MaxNICQueues; a device with User has one

@@ -43,9 +43,12 @@ type Registry struct {
 	deaths []Death
 }
 
+// RootEnv names the environment variable with the root run folder.
+const RootEnv = "GOZEN_RUN"
+
 // DefaultRoot gives $GOZEN_RUN, else /run/gozen for root, else $XDG_RUNTIME_DIR/gozen, else /tmp/gozen-UID.
 func DefaultRoot() string {
-	if d := os.Getenv("GOZEN_RUN"); d != "" {
+	if d := os.Getenv(RootEnv); d != "" {
 		return d
 	}
 	if os.Getuid() == 0 {

@@ -12,6 +12,12 @@ import (
 // defaultBridge is what a network device joins if nothing else is said, as with Xen.
 const defaultBridge = "xenbr0"
 
+// scripts is the folder of scripts that are named without one, and ownScript the one of them whose work is done without it.
+const (
+	scripts   = "/etc/xen/scripts/"
+	ownScript = "vif-bridge"
+)
+
 // vifs reads the key vif.
 func (b *builder) vifs() {
 	s := b.cfg.Find("vif")
@@ -92,8 +98,10 @@ func ParseVIF(spec string, id int) (config.NIC, *config.Error) {
 			}
 			user.HostAccess = v == "1"
 		case "script":
-			if v != "" && v != "vif-bridge" && !strings.HasSuffix(v, "/vif-bridge") {
-				return fail(fmt.Sprintf("script %q cannot be run yet", v), "leave it out: the device joins its bridge without a script")
+			if n.Script = v; v == ownScript {
+				n.Script = ""
+			} else if v != "" && !strings.HasPrefix(v, "/") {
+				n.Script = scripts + v
 			}
 		case "backend":
 			if v != "0" && v != "Domain-0" {

@@ -45,6 +45,9 @@ func openLink(n config.NIC, vcpus int, noSandbox bool) (l openedLink) {
 	if c.Name == "" {
 		c.Name = "vif%d"
 	}
+	if n.Script != "" { // which joins the bridge, or does something else
+		c.Bridge = ""
+	}
 	if c.Queues == 0 {
 		c.Queues = min(max(vcpus, 1), config.MaxNICQueues)
 	}
