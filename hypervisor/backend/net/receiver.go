@@ -35,8 +35,12 @@ type receiver struct {
 
 	// posted are the requests that were taken and wait for a frame, the oldest first. The goroutine's only.
 	posted []rxSlot
+	refs   []gnttab.Ref             // being mapped, or given back
+	fresh  int                      // the first of posted that is being mapped
+	mapped func(i int, page []byte) // takes the page of one of these
 	parts  [][]byte
 	bounce []byte // a whole frame and room for its pieces, where the guest can't take all that the link gives
+	req    [xen.NetifRxEntry]byte
 	rsp    [xen.NetifRxEntry]byte
 }
 
@@ -44,11 +48,12 @@ type receiver struct {
 type rxSlot struct {
 	id   uint16
 	ref  gnttab.Ref
-	page *guestmem.Page
+	page []byte
 }
 
 func newReceiver(v *VIF, peer Port, r *ring.Slots, can able) *receiver {
 	x := &receiver{v: v, peer: peer, ring: r, can: can, kicks: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	x.mapped = func(i int, page []byte) { x.posted[x.fresh+i].page = page }
 	if !can.all() {
 		x.bounce = make([]byte, 2*maxFrame)
 	}
@@ -96,9 +101,7 @@ func (r *receiver) run() {
 
 // drop gives back posted pages, unanswered.
 func (r *receiver) drop() {
-	for _, s := range r.posted {
-		_ = r.v.cfg.Grants.Unmap(s.ref, true)
-	}
+	r.giveBack(len(r.posted))
 	r.posted = nil
 }
 
@@ -122,7 +125,7 @@ func (r *receiver) next() error {
 	r.parts = r.parts[:0]
 	for i, s := range r.posted[:maxPages+1] {
 		if i != 1 {
-			r.parts = append(r.parts, s.page.Bytes())
+			r.parts = append(r.parts, s.page)
 		}
 	}
 	h, n, err := r.receive(r.parts)
@@ -135,7 +138,7 @@ func (r *receiver) next() error {
 	count := (n + guestmem.PageSize - 1) / guestmem.PageSize
 	if h.GSOType&^gsoECN == gsoNone && count > 1 {
 		for i := 1; i < count; i++ {
-			copy(r.posted[i].page.Bytes(), r.posted[i+1].page.Bytes())
+			copy(r.posted[i].page, r.posted[i+1].page)
 		}
 	}
 	r.show(h, n)
@@ -201,7 +204,7 @@ func (r *receiver) give(h link.Header, frame []byte) error {
 		if at == 1 && h.GSOType&^gsoECN != gsoNone {
 			at++
 		}
-		left = left[copy(r.posted[at].page.Bytes(), left):]
+		left = left[copy(r.posted[at].page, left):]
 		at++
 	}
 	r.show(h, len(frame))
@@ -216,11 +219,11 @@ func (r *receiver) collect(n int) error {
 			return link.ErrStopped
 		default:
 		}
-		ok, err := r.take()
+		took, err := r.take(n - len(r.posted))
 		if err != nil {
 			return err
 		}
-		if ok || r.ring.Await() {
+		if took || r.ring.Await() {
 			continue
 		}
 		r.push()
@@ -233,19 +236,38 @@ func (r *receiver) collect(n int) error {
 	return nil
 }
 
-// take takes one posted page; one that can't be had is answered at once, in its turn.
-func (r *receiver) take() (bool, error) {
-	var b [xen.NetifRxEntry]byte
-	ok, err := r.ring.Take(b[:])
-	if !ok || err != nil {
-		return false, err
+// take takes up to n posted pages, if there are some. One that can't be had is an error.
+func (r *receiver) take(n int) (bool, error) {
+	r.fresh, r.refs = len(r.posted), r.refs[:0]
+	var broken error
+	for len(r.refs) < n {
+		ok, err := r.ring.Take(r.req[:])
+		if !ok || err != nil {
+			broken = err
+			break
+		}
+		ref := gnttab.Ref(binary.LittleEndian.Uint32(r.req[xen.NetifRxGrant:]))
+		r.refs = append(r.refs, ref)
+		r.posted = append(r.posted, rxSlot{id: binary.LittleEndian.Uint16(r.req[xen.NetifRxID:]), ref: ref})
 	}
-	s := rxSlot{id: binary.LittleEndian.Uint16(b[xen.NetifRxID:]), ref: gnttab.Ref(binary.LittleEndian.Uint32(b[xen.NetifRxGrant:]))}
-	if s.page, err = r.v.cfg.Grants.Map(s.ref, true); err != nil {
+	if len(r.refs) == 0 {
+		return false, broken
+	}
+	mapped, err := r.v.cfg.Grants.MapAll(r.refs, true, r.mapped)
+	if err != nil {
+		r.posted = r.posted[:r.fresh+mapped]
 		return false, errors.Join(errFrontend, err)
 	}
-	r.posted = append(r.posted, s)
-	return true, nil
+	return true, broken
+}
+
+// giveBack unmaps the first n posted pages.
+func (r *receiver) giveBack(n int) {
+	r.refs = r.refs[:0]
+	for _, s := range r.posted[:n] {
+		r.refs = append(r.refs, s.ref)
+	}
+	r.v.cfg.Grants.UnmapAll(r.refs, true)
 }
 
 // show answers the slots of a frame of n bytes, whose pages are filled.
@@ -269,7 +291,7 @@ func (r *receiver) show(h link.Header, n int) {
 			r.rsp[xen.NetifExtraType] = xen.XEN_NETIF_EXTRA_TYPE_GSO
 			le.PutUint16(r.rsp[xen.NetifExtraGSOSize:], h.GSOSize)
 			r.rsp[xen.NetifExtraGSOType] = xenGSO(kind)
-			r.answer(s)
+			r.ring.Put(r.rsp[:])
 			continue
 		}
 		part := min(left, guestmem.PageSize)
@@ -285,16 +307,12 @@ func (r *receiver) show(h link.Header, n int) {
 		le.PutUint16(r.rsp[xen.NetifRxID:], s.id)
 		le.PutUint16(r.rsp[xen.NetifRxRspFlags:], f)
 		le.PutUint16(r.rsp[xen.NetifRxRspStatus:], uint16(part))
-		r.answer(s)
+		r.ring.Put(r.rsp[:])
 	}
+	r.giveBack(used)
 	r.posted = r.posted[:copy(r.posted, r.posted[used:])]
 	r.v.stats.rxFrames.Add(1)
 	r.v.stats.rxBytes.Add(uint64(n))
-}
-
-func (r *receiver) answer(s rxSlot) {
-	_ = r.v.cfg.Grants.Unmap(s.ref, true)
-	r.ring.Put(r.rsp[:])
 }
 
 func (r *receiver) push() {
