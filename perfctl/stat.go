@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"gozen/hypervisor/control"
 	"gozen/perfctl/measure"
 	"gozen/perfctl/report"
 )
@@ -45,14 +43,7 @@ exits and hypercalls by exact cause. They are always on and cost the domain noth
 }
 
 func stat(ctx context.Context, name string) (*report.Set, error) {
-	reg, err := control.OpenRegistry("")
-	if err != nil {
-		return nil, err
-	}
-	f, err := reg.Find(name)
-	if errors.Is(err, control.ErrNotFound) {
-		return nil, fmt.Errorf("no domain %q runs here; see xl list", name)
-	}
+	f, err := findDomain(name)
 	if err != nil {
 		return nil, err
 	}

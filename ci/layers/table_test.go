@@ -66,6 +66,9 @@ var ranks = map[string]int{
 	"hypervisor/snapshot":            6,
 	"hypervisor/build":               7,
 
+	// Tracing.
+	"trace/profile": 1,
+
 	// Programs.
 	"hypervisor":         8,
 	"hypervisor/usernet": 8,

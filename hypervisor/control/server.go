@@ -133,6 +133,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("POST /v1/disks/detach", s.detachDisk)
 	m.HandleFunc("POST /v1/disks/insert", s.insertCD)
 	m.HandleFunc("POST /v1/disks/eject", s.ejectCD)
+	m.HandleFunc("GET /debug/pprof/guest", s.profile)
 	m.HandleFunc("POST /v1/nics", s.attachNIC)
 	m.HandleFunc("POST /v1/nics/detach", s.detachNIC)
 	return m

@@ -90,6 +90,8 @@ type Loop struct {
 	pv    pvState // of a PV domain's vCPU; its VCPU is nil for others
 	pacer atomic.Pointer[pacer]
 
+	observer atomic.Pointer[Observer]
+
 	after func() // called when the engine has returned, before the exit is handled
 }
 
@@ -354,7 +356,11 @@ func (l *Loop) Step() Status {
 		l.began = true
 		l.V.BringUp()
 	}
-	l.handle()
+	if o := l.observer.Load(); o != nil {
+		l.watched(*o)
+	} else {
+		l.handle()
+	}
 	return Running
 }
 

@@ -158,9 +158,9 @@ func (c *VCPU) Run(e *engine.Exit) error {
 		case err != nil:
 			c.failed(e, err)
 		case out == kickedIt:
-			e.Kind = engine.ExitKick
+			e.Kind, e.RIP = engine.ExitKick, c.u64(runSync+syncRIP)
 		case out == signaled:
-			e.Kind = engine.ExitSignal
+			e.Kind, e.RIP = engine.ExitSignal, c.u64(runSync+syncRIP)
 		case !c.exited(e):
 			continue
 		}
