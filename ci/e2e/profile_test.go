@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -73,6 +75,54 @@ func TestProfile_split(t *testing.T) {
 				t.Errorf("%d samples, %.1f %% of them in the long loop, want 75", all, share)
 			}
 			t.Logf("%d and %d samples", parts[0], parts[1])
+		})
+	}
+}
+
+// namedShare gives how many samples of the kernel there are, and how many of them belong to a function that is known.
+func namedShare(p *profile.Profile) (all, named int64) {
+	for _, s := range p.Sample {
+		for _, l := range s.Location {
+			if l.Address < 1<<63 {
+				continue
+			}
+			all += s.Value[0]
+			if n := l.Line[0].Function.Name; n != "" && !strings.HasPrefix(n, "guest+") {
+				named += s.Value[0]
+			}
+			break // the innermost one
+		}
+	}
+	return all, named
+}
+
+// TestProfile_debian profiles boots of stock Debian kernels, which have no symbols but those in their memory.
+func TestProfile_debian(t *testing.T) {
+	for _, tt := range []struct{ typ, kernel string }{{"pvh", "6.1-cloud"}, {"pvh", "6.12-cloud"}, {"pv", "6.1-cloud"}, {"hvm", "6.1-cloud"}} {
+		t.Run(tt.typ+"/"+tt.kernel, func(t *testing.T) {
+			h := newHost(t)
+			cfg := h.debian("boot", tt.kernel, "#!/bin/sh\nmount -t proc proc /proc\nwhile :; do cat /proc/interrupts > /dev/null; done\n", fmt.Sprintf("type = %q\n", tt.typ))
+			h.run("xl", "create", "-q", cfg)
+			p := h.profileOf("boot", "--seconds", "6")
+			all, named := namedShare(p)
+			t.Logf("%d samples of the kernel, %d named", all, named)
+			if all < 100 || float64(named) < 0.95*float64(all) {
+				t.Errorf("%d of %d samples of the kernel have a function", named, all)
+			}
+			if m := p.Mapping[0]; len(m.BuildID) != 40 || !strings.HasSuffix(m.File, "vmlinux") {
+				t.Errorf("the kernel's mapping is %+v", m)
+			}
+			e := h.profileOf("boot", "--seconds", "2", "--kind", "exit")
+			if all, named := namedShare(e); all < 10 || float64(named) < 0.95*float64(all) {
+				t.Errorf("%d of %d exits of the kernel have a function", named, all)
+			}
+			causes := map[string]bool{}
+			for _, s := range e.Sample {
+				causes[strings.SplitN(s.Location[0].Line[0].Function.Name, ":", 2)[0]] = true
+			}
+			if want := map[string]string{"pv": "exit", "pvh": "hypercall", "hvm": "exit"}[tt.typ]; !causes[want] {
+				t.Errorf("no %s among the causes of exits: %v", want, causes)
+			}
 		})
 	}
 }

@@ -67,7 +67,9 @@ var ranks = map[string]int{
 	"hypervisor/build":               7,
 
 	// Tracing.
-	"trace/profile": 1,
+	"trace/profile":   1,
+	"trace/symbol":    1,
+	"trace/tracetest": 2,
 
 	// Programs.
 	"hypervisor":         8,

@@ -49,6 +49,8 @@ type Machine struct {
 	sizes                  sync.Once  // starts the look at sizes of disks
 	disks                  []*guestDisk
 	nics                   []*guestNIC
+	profiling              sync.Mutex        // one profile at a time; guards symbols
+	symbols                names             // of the guest's kernel, once a profile has found them
 	entry                  *bootloader.Entry // what was chosen from the first disk; nil without a boot loader
 	console                *backend.Console
 	typed                  *typed        // of a domain with a serial port

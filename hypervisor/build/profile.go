@@ -2,22 +2,19 @@ package build
 
 import (
 	"context"
-	"debug/elf"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"sort"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"gozen/hypervisor/control"
 	"gozen/hypervisor/engine"
-	"gozen/hypervisor/hypercall"
 	"gozen/hypervisor/vcpu"
-	"gozen/hypervisor/x86"
 	"gozen/hypervisor/x86/paging"
 	"gozen/trace/profile"
+	"gozen/trace/symbol"
 )
 
 var _ control.Profiler = (*Machine)(nil)
@@ -28,8 +25,27 @@ type sampler struct {
 	kind  profile.Kind
 	to    *profile.Profile
 	lanes []lane
-	root  atomic.Pointer[paging.Root] // of a guest kernel that was seen
+	final atomic.Bool   // the next vCPU that is in the guest's kernel is to stay there while its symbols are read
+	named chan struct{} // closed when that has been done
 }
+
+// search reads the symbols of the guest's kernel, if this vCPU is in there.
+func (s *sampler) search(l *vcpu.Loop) {
+	p := l.Place()
+	if p.Monitor || p.RIP < profile.KernelHalf || p.Root.CR3&userTables != 0 || !s.final.CompareAndSwap(true, false) {
+		return
+	}
+	defer close(s.named)
+	t, err := symbol.Kallsyms(func(va uint64, b []byte) error { return paging.Copy(s.m.dom.Memory, p.Root, va, b, false) }, p.RIP)
+	if err != nil {
+		s.m.opts.Log.Logf("d%d: the profile names no functions of the kernel: %v", s.m.dom.ID, err)
+		return
+	}
+	s.m.symbols.kernel = t
+}
+
+// userTables is set in the root of page tables that have hardly anything of a Linux kernel in them, for the time between user space and its entry (page table isolation).
+const userTables = 1 << 12
 
 // lane is what belongs to one vCPU's goroutine, but for want.
 type lane struct {
@@ -47,18 +63,51 @@ func (m *Machine) Profile(ctx context.Context, kind string, rate int, w io.Write
 	if m.cfg.Deterministic {
 		return errors.New("a deterministic domain cannot be profiled: looking at it would change what it does when")
 	}
-	s := &sampler{m: m, kind: profile.Kind(kind), lanes: make([]lane, len(m.loops))}
-	names := m.names(s)
-	s.to = profile.New(profile.Config{Kind: s.kind, Period: time.Second / time.Duration(rate), Resolve: names.resolve,
+	if !m.profiling.TryLock() {
+		return errors.New("another profile of this domain is being taken: wait for its end")
+	}
+	defer m.profiling.Unlock()
+	s := &sampler{m: m, kind: profile.Kind(kind), lanes: make([]lane, len(m.loops)), named: make(chan struct{})}
+	s.to = profile.New(profile.Config{Kind: s.kind, Period: time.Second / time.Duration(rate),
 		Labels: map[string]string{"domain": m.cfg.Name, "domid": strconv.Itoa(int(m.dom.ID)), "type": string(m.cfg.Type), "engine": m.name}})
 	for _, l := range m.loops {
 		l.Observe(s)
 	}
 	s.tick(ctx, rate)
+	s.name()
 	for _, l := range m.loops {
 		l.Observe(nil)
 	}
-	return s.to.Write(w)
+	return s.to.Write(w, m.symbols.resolve, m.symbols.mapping())
+}
+
+// nameTime is how long a guest may take to be in its kernel.
+const nameTime = 2 * time.Second
+
+// name finds the functions of the guest's kernel, once in the life of a domain: in the kernel's file, else in the guest's memory, by page tables that are in use
+// meanwhile.
+func (s *sampler) name() {
+	m := s.m
+	if m.symbols.kernel != nil {
+		return
+	}
+	if t, err := m.fileSymbols(); err == nil && t.Len() > 0 {
+		m.symbols.kernel = t
+		return
+	}
+	s.final.Store(true)
+	for _, l := range m.loops {
+		l.Kick()
+	}
+	select {
+	case <-s.named:
+		return
+	case <-m.done:
+	case <-time.After(nameTime):
+	}
+	if !s.final.CompareAndSwap(true, false) {
+		<-s.named // it has just begun
+	}
 }
 
 // tick waits for the end of the profile or of the domain, and has CPU samples taken meanwhile.
@@ -88,6 +137,10 @@ func (s *sampler) tick(ctx context.Context, rate int) {
 
 // Left implements vcpu.Observer.
 func (s *sampler) Left(l *vcpu.Loop, e *engine.Exit) {
+	if s.final.Load() {
+		s.search(l)
+		return
+	}
 	v := &s.lanes[l.ID]
 	v.s = profile.Sample{VCPU: l.ID}
 	if s.kind == profile.CPU {
@@ -102,7 +155,7 @@ func (s *sampler) Left(l *vcpu.Loop, e *engine.Exit) {
 		v.open = false
 		return
 	}
-	v.open, v.s.Cause = true, cause(l, e)
+	v.open, v.s.Cause = true, l.Cause()
 	s.fill(l, v)
 }
 
@@ -123,84 +176,40 @@ func (s *sampler) fill(l *vcpu.Loop, v *lane) {
 		v.s.Cause = "pv monitor"
 		return
 	}
-	if p.CPL == 0 || p.RIP >= profile.KernelHalf {
-		root := p.Root
-		s.root.Store(&root)
-	}
 	v.s.Stack = append(v.stack[:0], p.RIP)
-}
-
-// cause names an exit, in the words of xl and perfctl.
-func cause(l *vcpu.Loop, e *engine.Exit) string {
-	way := func(in, out string) string {
-		if e.Write {
-			return out
-		}
-		return in
-	}
-	switch e.Kind {
-	case engine.ExitIO:
-		if e.Port == vcpu.MonitorPort && l.V.PV != nil {
-			return "exit:monitor"
-		}
-		return fmt.Sprintf("exit:io:%s:%#x", way("in", "out"), e.Port)
-	case engine.ExitMMIO:
-		return fmt.Sprintf("exit:mmio:%s:%#x", way("read", "write"), uint64(e.GPA)&^0xfff)
-	case engine.ExitRDMSR, engine.ExitWRMSR:
-		return fmt.Sprintf("exit:%s:%#x", e.Kind, e.MSR)
-	case engine.ExitHypercall:
-		r := l.Eng.Regs()
-		nr, op := uint32(r[x86.RAX]), uint32(r[x86.RDI])
-		if !l.Eng.Mode().Long {
-			op = uint32(r[x86.RBX])
-		}
-		name := "hypercall:" + hypercall.Name(int(nr))
-		if sub := hypercall.SubName(int(nr), int(op)); sub != "" {
-			name += "/" + sub
-		}
-		return name
-	}
-	return "exit:" + e.Kind.String()
 }
 
 // names finds functions of the guest.
 type names struct {
-	elf []elf.Symbol // of the kernel's file, by address
+	kernel *symbol.Table // nil if there is none
 }
 
-// names reads what tells of the guest's functions.
-func (m *Machine) names(*sampler) *names {
-	n := &names{}
+func (m *Machine) fileSymbols() (*symbol.Table, error) {
+	if m.cfg.Kernel == "" {
+		return nil, symbol.ErrNotFound
+	}
 	f, err := m.open("kernel", m.cfg.Kernel)
 	if err != nil {
-		return n
+		return nil, err
 	}
 	defer f.Close()
-	file, err := elf.NewFile(f)
-	if err != nil {
-		return n
-	}
-	all, err := file.Symbols()
-	if err != nil {
-		return n
-	}
-	for _, s := range all {
-		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value != 0 {
-			n.elf = append(n.elf, s)
-		}
-	}
-	sort.Slice(n.elf, func(i, j int) bool { return n.elf[i].Value < n.elf[j].Value })
-	return n
+	return symbol.ELF(f, 0)
 }
 
 func (n *names) resolve(addr uint64, _ bool) (string, bool) {
-	i := sort.Search(len(n.elf), func(i int) bool { return n.elf[i].Value > addr })
-	if i == 0 {
+	if n.kernel == nil {
 		return "", false
 	}
-	s := n.elf[i-1]
-	if s.Size != 0 && addr >= s.Value+s.Size {
-		return "", false
+	s, ok := n.kernel.Lookup(addr)
+	return s.Name, ok
+}
+
+// mapping describes the kernel.
+func (n *names) mapping() (m profile.Mapping) {
+	if n.kernel == nil {
+		return m
 	}
-	return s.Name, true
+	m.Start, m.Limit = n.kernel.Text()
+	m.BuildID = hex.EncodeToString(n.kernel.BuildID())
+	return m
 }

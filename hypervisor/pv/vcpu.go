@@ -154,6 +154,15 @@ func (v *VCPU) Load() {
 	v.loaded.Store(uint64(v.Root().GFN()))
 }
 
+// Frame gives the frame of the entry that has left for the hypervisor, before Load takes it; false where there is none, or one inside the monitor. kernel says that
+// the guest's kernel was interrupted.
+func (v *VCPU) Frame() (regs [monitor.FrameWords]uint64, kernel, ok bool) {
+	if v.words[monitor.BlockFrame/8] != monitor.VCPU(v.ID)+monitor.StackAt+monitor.Frame {
+		return regs, false, false
+	}
+	return [monitor.FrameWords]uint64(v.words[monitor.Frame/8:]), v.words[monitor.BlockMode/8]&1 == 0, true
+}
+
 // Store gives the frame back, with the orders for the way out.
 func (v *VCPU) Store() {
 	*(*[monitor.FrameWords]uint64)(v.words[monitor.Frame/8:]) = v.Regs

@@ -40,11 +40,10 @@ type Config struct {
 	Period time.Duration // of CPU samples, per vCPU
 	// Labels of every sample: domain, type, engine.
 	Labels map[string]string
-	// Resolve gives the function of an address of the guest; ok is false where there is none. kernel tells the kernel's from user space.
-	Resolve func(addr uint64, kernel bool) (name string, ok bool)
-	// Kernel is the guest kernel's place and identity, as far as they are known.
-	Kernel Mapping
 }
+
+// Resolve gives the function of an address of the guest; ok is false where there is none. kernel tells the kernel's from user space.
+type Resolve func(addr uint64, kernel bool) (name string, ok bool)
 
 // Mapping is where an image of the guest lies.
 type Mapping struct {
@@ -119,11 +118,11 @@ func (p *Profile) Total() int64 {
 	return p.total
 }
 
-// Write writes the profile, compressed.
-func (p *Profile) Write(w io.Writer) error {
+// Write writes the profile, compressed, with functions by resolve, which may be nil, and what is known of the guest kernel's place and identity.
+func (p *Profile) Write(w io.Writer, resolve Resolve, kernel Mapping) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := newBuilder(&p.cfg)
+	b := newBuilder(&p.cfg, resolve, kernel)
 	b.out.TimeNanos, b.out.DurationNanos = p.began.UnixNano(), int64(time.Since(p.began))
 	for _, e := range p.byKey {
 		value := []int64{e.count, e.count * int64(p.cfg.Period)}
@@ -141,6 +140,7 @@ func (p *Profile) Write(w io.Writer) error {
 // builder makes the parts of a profile that refer to each other.
 type builder struct {
 	cfg       *Config
+	resolve   Resolve
 	out       *profile.Profile
 	kernel    *profile.Mapping
 	user      *profile.Mapping
@@ -153,8 +153,8 @@ type location struct {
 	cause string
 }
 
-func newBuilder(cfg *Config) *builder {
-	b := &builder{cfg: cfg, out: &profile.Profile{}, locations: map[location]*profile.Location{}, functions: map[string]*profile.Function{}}
+func newBuilder(cfg *Config, resolve Resolve, k Mapping) *builder {
+	b := &builder{cfg: cfg, resolve: resolve, out: &profile.Profile{}, locations: map[location]*profile.Location{}, functions: map[string]*profile.Function{}}
 	types := [2][2]string{{"samples", "count"}, {"guest_cpu", "nanoseconds"}}
 	b.out.PeriodType, b.out.Period = &profile.ValueType{Type: "guest_cpu", Unit: "nanoseconds"}, int64(cfg.Period)
 	if cfg.Kind == Exit {
@@ -165,7 +165,6 @@ func newBuilder(cfg *Config) *builder {
 		b.out.SampleType = append(b.out.SampleType, &profile.ValueType{Type: t[0], Unit: t[1]})
 	}
 	b.out.DefaultSampleType = types[0][0]
-	k := cfg.Kernel
 	if k.Limit == 0 {
 		k.Start, k.Limit = KernelHalf, ^uint64(0)
 	}
@@ -226,8 +225,8 @@ func (b *builder) location(at location) *profile.Location {
 // name gives the function of an address. What has none is one function for user space, and one for each address of the kernel.
 func (b *builder) name(addr uint64) string {
 	kernel := addr >= KernelHalf
-	if b.cfg.Resolve != nil {
-		if n, ok := b.cfg.Resolve(addr, kernel); ok {
+	if b.resolve != nil {
+		if n, ok := b.resolve(addr, kernel); ok {
 			return n
 		}
 	}

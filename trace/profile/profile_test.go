@@ -10,10 +10,10 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-func written(t *testing.T, p *Profile) *profile.Profile {
+func written(t *testing.T, p *Profile, resolve Resolve, kernel Mapping) *profile.Profile {
 	t.Helper()
 	var b bytes.Buffer
-	if err := p.Write(&b); err != nil {
+	if err := p.Write(&b, resolve, kernel); err != nil {
 		t.Fatal(err)
 	}
 	out, err := profile.Parse(&b)
@@ -32,8 +32,7 @@ func named(addr uint64, kernel bool) (string, bool) {
 }
 
 func TestProfile_cpu(t *testing.T) {
-	p := New(Config{Kind: CPU, Period: 10 * time.Millisecond, Resolve: named, Labels: map[string]string{"domain": "web", "domid": "3", "engine": "soft"},
-		Kernel: Mapping{Start: 0xffffffff81000000, Limit: 0xffffffff82000000, File: "vmlinux", BuildID: "beef"}})
+	p := New(Config{Kind: CPU, Period: 10 * time.Millisecond, Labels: map[string]string{"domain": "web", "domid": "3", "engine": "soft"}})
 	stack := []uint64{0xffffffff81001234, 0xffffffff81002000, 0x401000}
 	for range 3 {
 		p.Add(&Sample{VCPU: 1, CPL: 0, Stack: stack})
@@ -44,7 +43,7 @@ func TestProfile_cpu(t *testing.T) {
 	if p.Total() != 5 {
 		t.Errorf("%d samples", p.Total())
 	}
-	out := written(t, p)
+	out := written(t, p, named, Mapping{Start: 0xffffffff81000000, Limit: 0xffffffff82000000, File: "vmlinux", BuildID: "beef"})
 	if got := out.SampleType; len(got) != 2 || got[0].Type != "samples" || got[0].Unit != "count" || got[1].Type != "guest_cpu" || got[1].Unit != "nanoseconds" || out.DefaultSampleType != "samples" {
 		t.Errorf("sample types %v", got)
 	}
@@ -73,7 +72,7 @@ func TestProfile_exit(t *testing.T) {
 		p.Add(&Sample{Cause: "exit:io:out:0x3f8", Stack: []uint64{0xffffffff81000000}, Time: time.Duration(i) * time.Microsecond})
 	}
 	p.Add(&Sample{Cause: "exit:hlt"})
-	out := written(t, p)
+	out := written(t, p, nil, Mapping{})
 	if out.SampleType[1].Type != "exit_time" || len(out.Sample) != 2 {
 		t.Fatalf("%v, %d stacks", out.SampleType, len(out.Sample))
 	}
@@ -93,7 +92,7 @@ func TestProfile_bounds(t *testing.T) {
 	for i := range maxStacks + 10 {
 		p.Add(&Sample{Stack: []uint64{uint64(i) << 4}})
 	}
-	out := written(t, p)
+	out := written(t, p, nil, Mapping{})
 	if len(out.Sample) != maxStacks || len(out.Comments) != 1 {
 		t.Errorf("%d stacks, comments %q", len(out.Sample), out.Comments)
 	}
