@@ -30,7 +30,7 @@ func ELF(r io.ReaderAt, slide uint64) (*Table, error) {
 			return nil, fmt.Errorf("read symbols: section %q of %d bytes is too large or compressed", s.Name, s.Size)
 		}
 	}
-	syms, err := f.Symbols()
+	syms, _ := f.Symbols() // none is no error: there may be others
 	if len(syms) == 0 {
 		if syms, err = f.DynamicSymbols(); len(syms) == 0 {
 			return nil, fmt.Errorf("read symbols: none in the file: %w", cmp.Or(err, elf.ErrNoSymbols))
