@@ -161,7 +161,7 @@ func (f *Format) Symbols() []map[uint64]string {
 	}
 }
 
-// symbol reads one `{ 0x040 + 1, "DB excp" }`; ok is false at the end of the list.
+// symbol reads one `{ 0x040 + 1, "DB excp" }`, whose name may be in pieces ("KVM_EXIT_" "IO"); ok is false at the end of the list.
 func symbol(text string) (n uint64, word string, read bool, rest string, ok bool) {
 	text = strings.TrimLeft(text, " ,\t")
 	if !strings.HasPrefix(text, "{") {
@@ -181,5 +181,5 @@ func symbol(text string) (n uint64, word string, read bool, rest string, ok bool
 		read = read && err == nil
 		n += uint64(v)
 	}
-	return n, strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '"' }), ""), read, rest, true
+	return n, strings.TrimSpace(strings.ReplaceAll(name, `"`, "")), read, rest, true
 }

@@ -10,12 +10,12 @@ import (
 const (
 	mapProcesses = "processes" // process id: followed
 	mapThreads   = "threads"   // thread id: followed
-	mapLost      = "no_room"   // one number: events for which a map had no room
 )
 
 // Maps of one probe.
 func mapFigures(p *Probe) string { return "f_" + p.Name } // thread, keys and bucket: a value
 func mapStarts(p *Probe) string  { return "s_" + p.Name } // thread: when it started, or 0
+func mapLost(p *Probe) string    { return "l_" + p.Name } // one number: events for which the maps had no room
 
 // Program is the instructions for one tracepoint of a probe.
 type Program struct {
@@ -246,7 +246,7 @@ func (g *generator) finish() {
 	if g.lost {
 		g.at("lost")
 		g.emit(asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.RFP, -8, asm.R1, asm.Word))
-		g.lookup(mapLost, -8)
+		g.lookup(mapLost(g.probe), -8)
 		g.emit(asm.JEq.Imm(asm.R0, 0, "out"),
 			asm.Mov.Imm(asm.R1, 1), asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0))
 	}

@@ -50,7 +50,6 @@ func Open(t *Tracefs, probes []Probe) (s *Session, refused []Refused, err error)
 	for _, m := range []*ebpf.MapSpec{
 		{Name: mapProcesses, Type: ebpf.Hash, KeySize: 4, ValueSize: 1, MaxEntries: threadsMax},
 		{Name: mapThreads, Type: ebpf.Hash, KeySize: 4, ValueSize: 1, MaxEntries: threadsMax},
-		{Name: mapLost, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 	} {
 		if err := s.makeMap(m); err != nil {
 			return s, nil, err
@@ -80,14 +79,17 @@ func (s *Session) makeMap(spec *ebpf.MapSpec) error {
 
 // explain says what a refusal by the kernel means.
 func explain(err error) error {
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("%w (it takes root, or CAP_BPF and CAP_PERFMON)", unix.EPERM)
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w (it takes root, or CAP_BPF and CAP_PERFMON)", err)
 	}
 	return err
 }
 
 func (s *Session) load(p *Probe, programs []Program) error {
 	if err := s.makeMap(&ebpf.MapSpec{Name: mapFigures(p), Type: ebpf.Hash, KeySize: uint32(keySize(p)), ValueSize: uint32(valueSize(p)), MaxEntries: figuresMax}); err != nil {
+		return err
+	}
+	if err := s.makeMap(&ebpf.MapSpec{Name: mapLost(p), Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
 		return err
 	}
 	if p.Latency != nil {
@@ -163,7 +165,10 @@ func (s *Session) Start() (refused []Refused) {
 		for i, p := range l.programs {
 			fd, err := attach(l.ids[i], p.FD())
 			if err != nil {
-				refused = append(refused, Refused{l.Name, fmt.Errorf("attach to %s: %w", l.names[i], explain(err))})
+				if err = explain(err); errors.Is(err, unix.EACCES) {
+					err = fmt.Errorf("%w (the program reads behind the end of the record)", err)
+				}
+				refused = append(refused, Refused{l.Name, fmt.Errorf("attach to %s: %w", l.names[i], err)})
 				break
 			}
 			s.attached = append(s.attached, fd)
@@ -219,14 +224,18 @@ type Row struct {
 	Hist *Hist
 }
 
-// Read gives the figures of a probe, nil if it was refused. The order is not defined.
-func (s *Session) Read(name string) ([]Row, error) {
-	var p *Probe
+func (s *Session) probe(name string) *Probe {
 	for _, l := range s.probes {
 		if l.Name == name {
-			p = l.Probe
+			return l.Probe
 		}
 	}
+	return nil
+}
+
+// Read gives the figures of a probe, nil if it was refused. The order is not defined.
+func (s *Session) Read(name string) ([]Row, error) {
+	p := s.probe(name)
 	if p == nil {
 		return nil, nil
 	}
@@ -274,14 +283,25 @@ func (r *Row) take(key, value []byte) {
 	}
 }
 
-// Lost gives the number of events that are in no figure: those for which a map had no room, and those that came while another eBPF program
-// ran on the same CPU (as far as this kernel counts them).
-func (s *Session) Lost() (n uint64) {
-	_ = s.maps[mapLost].Lookup(uint32(0), &n)
+// Lost tells what is not in a probe's figures.
+type Lost struct {
+	// Room: events for which a map had no room.
+	Room uint64 `json:"room,omitempty"`
+	// Missed: events, of whatever thread, at which the kernel left the programs out because it was in an eBPF program on the same CPU (an interrupt
+	// that wakes a thread, say). Kernels before 5.12 do not tell.
+	Missed uint64 `json:"missed,omitempty"`
+}
+
+// Lost gives that of a probe.
+func (s *Session) Lost(name string) (n Lost) {
 	for _, l := range s.probes {
+		if l.Name != name {
+			continue
+		}
+		_ = s.maps[mapLost(l.Probe)].Lookup(uint32(0), &n.Room)
 		for _, p := range l.programs {
 			if st, err := p.Stats(); err == nil {
-				n += st.RecursionMisses
+				n.Missed += st.RecursionMisses
 			}
 		}
 	}
