@@ -72,6 +72,7 @@ var ranks = map[string]int{
 	"xl":                 8,
 	"trace/bpf":          0,
 	"trace/sample":       0,
+	"trace/host":         2,
 	"trace/doctor":       1,
 	"perfctl/result":     1,
 	"perfctl/measure":    4,

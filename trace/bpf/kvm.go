@@ -1,5 +1,7 @@
 package bpf
 
+import "runtime"
+
 // The names of the probes of KVM.
 const (
 	ProbeExit      = "kvm_exit"
@@ -24,11 +26,20 @@ const (
 	schedSwitch   = "sched:sched_switch"
 )
 
+// exitKeys names what tells the cause of a kvm_exit: on x86 whose numbers they are (1 VT-x, 2 SVM) and the number, on arm64 what happened and
+// the class of the exception.
+func exitKeys(arch string) []string {
+	if arch == "arm64" {
+		return []string{"ret", "esr_ec"}
+	}
+	return []string{"isa", "exit_reason"}
+}
+
 // KVM gives the probes of what the host's kernel does for vCPUs. Not every kernel has all of them.
 func KVM() []Probe {
 	at := func(event string) Point { return Point{Tracepoint: "kvm:" + event} }
 	return []Probe{
-		{Name: ProbeExit, Count: &Count{At: at("kvm_exit"), Keys: []string{"isa", "exit_reason"}}},
+		{Name: ProbeExit, Count: &Count{At: at("kvm_exit"), Keys: exitKeys(runtime.GOARCH)}},
 		{Name: ProbeEntry, Count: &Count{At: at("kvm_entry")}},
 		{Name: ProbeUserExit, Count: &Count{At: at("kvm_userspace_exit"), Keys: []string{"reason", "errno"}}},
 		{Name: ProbePort, Count: &Count{At: at("kvm_pio"), Keys: []string{"rw", "port"}}},
