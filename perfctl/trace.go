@@ -45,7 +45,7 @@ What this host does not tell is named with the reason, never shown as zero; perf
 			if err != nil {
 				return err
 			}
-			r, err := host.Watch(c.Context(), reg, args, time.Duration(seconds*float64(time.Second)))
+			r, err := host.Watch(c.Context(), reg, host.Options{Names: args, Time: time.Duration(seconds * float64(time.Second))})
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func tracedHeading(r *host.Result) []string {
 		if d.Until > 0 {
 			when += fmt.Sprintf(", ended after %.1f s", d.Until)
 		}
-		lines = append(lines, fmt.Sprintf("d%-5d  %s: %d vCPUs, engine %s, process %d%s", d.Domid, d.Name, len(d.Threads), d.Engine, d.PID, when))
+		lines = append(lines, fmt.Sprintf("d%-5d  %s: vCPUs %d, engine %s, process %d%s", d.Domid, d.Name, len(d.Threads), d.Engine, d.PID, when))
 	}
 	return lines
 }
@@ -203,13 +203,21 @@ func nanos(n uint64) string {
 
 // tracedNotes names what is not in the tables.
 func tracedNotes(r *host.Result) (notes []string) {
-	var quiet []string
+	var quiet, why []string
+	without := map[string][]string{} // probes by the reason
 	for _, s := range r.Silent {
-		if s.Never {
-			notes = append(notes, fmt.Sprintf("not to be had: %s: %s", s.Probe, s.Why))
-		} else {
+		switch {
+		case !s.Never:
 			quiet = append(quiet, s.Probe)
+		case without[s.Why] == nil:
+			why = append(why, s.Why)
+			fallthrough
+		default:
+			without[s.Why] = append(without[s.Why], s.Probe)
 		}
+	}
+	for _, w := range why {
+		notes = append(notes, fmt.Sprintf("not to be had: %s: %s", strings.Join(without[w], ", "), w))
 	}
 	if len(quiet) > 0 {
 		notes = append(notes, "watched, did not happen: "+strings.Join(quiet, ", "))

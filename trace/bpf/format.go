@@ -181,5 +181,5 @@ func symbol(text string) (n uint64, word string, read bool, rest string, ok bool
 		read = read && err == nil
 		n += uint64(v)
 	}
-	return n, strings.TrimSpace(strings.ReplaceAll(name, `"`, "")), read, rest, true
+	return n, strings.Trim(strings.ReplaceAll(name, `" "`, ""), ` "`), read, rest, true
 }

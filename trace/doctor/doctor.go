@@ -49,7 +49,7 @@ func Look() *Report {
 	r.add(programs(), btf())
 	fs, err := bpf.OpenTracefs()
 	if err != nil {
-		r.add(Check{Name: "tracefs", State: Refused, Detail: err.Error(), Fix: "as root: mount -t tracefs tracefs /sys/kernel/tracing"})
+		r.add(Check{Name: "tracefs", State: Refused, Detail: short(err), Fix: "as root: mount -t tracefs tracefs /sys/kernel/tracing"})
 	} else {
 		defer fs.Close()
 		r.add(Check{Name: "tracefs", State: OK, Detail: fs.Where()})

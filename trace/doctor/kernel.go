@@ -35,10 +35,12 @@ func try(name, good string, f func() error) Check {
 	return Check{Name: name, State: Refused, Detail: short(err)}
 }
 
-// short takes the first line of an error, without the advice about memory that belongs to old kernels.
+// short takes the first line of an error, without advice: Check.Fix has it, and that about memory belongs to old kernels.
 func short(err error) string {
 	s, _, _ := strings.Cut(err.Error(), "\n")
-	s, _, _ = strings.Cut(s, " (MEMLOCK may be too low")
+	for _, advice := range []string{" (MEMLOCK may be too low", " (root: ", " (run as root"} {
+		s, _, _ = strings.Cut(s, advice)
+	}
 	return s
 }
 

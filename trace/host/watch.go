@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,9 +24,18 @@ const (
 // ErrNone is wrapped by Watch's error where there is no domain to watch.
 var ErrNone = errors.New("no domain runs here; see xl list")
 
-// Watch watches domains for a time, or until ctx ends. Without names it watches all there are, and those that come.
-func Watch(ctx context.Context, reg *control.Registry, names []string, took time.Duration) (*Result, error) {
-	w := &watch{reg: reg, names: names, threads: map[int]Where{}, live: map[int]*Domain{}, spreads: map[Time]*bpf.Hist{}, res: &Result{Backend: bpf.ThisBackend(), Kernel: release()}}
+// Options says what to watch.
+type Options struct {
+	// Names are domains, by name or id; none: all there are, and those that come.
+	Names []string
+	Time  time.Duration
+	// Began is called when events count; nil: nobody.
+	Began func()
+}
+
+// Watch watches domains for a time, until ctx ends, or until all that were named are gone.
+func Watch(ctx context.Context, reg *control.Registry, o Options) (*Result, error) {
+	w := &watch{reg: reg, names: o.Names, threads: map[int]Where{}, live: map[int]*Domain{}, spreads: map[Time]*bpf.Hist{}, res: &Result{Backend: bpf.ThisBackend(), Kernel: release()}}
 	first, err := w.choose()
 	if err != nil {
 		return nil, err
@@ -50,7 +61,10 @@ func Watch(ctx context.Context, reg *control.Registry, names []string, took time
 		return nil, err
 	}
 	w.began = time.Now()
-	w.wait(ctx, took)
+	if o.Began != nil {
+		o.Began()
+	}
+	w.wait(ctx, o.Time)
 	for _, d := range w.live {
 		s.Forget(d.PID, d.Threads)
 	}
@@ -156,19 +170,17 @@ func (w *watch) learn(d *Domain, vcpus []control.VCPUInfo) error {
 
 // wait lets the time pass.
 func (w *watch) wait(ctx context.Context, took time.Duration) {
-	end := time.NewTimer(took)
-	defer end.Stop()
+	until, cancel := context.WithTimeout(ctx, took)
+	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			w.res.Interrupted = true
-			return
-		case <-end.C:
+		case <-until.Done():
+			w.res.Interrupted = ctx.Err() != nil
 			return
 		case <-tick.C:
-			if !w.look(ctx) {
+			if !w.look(until) {
 				return
 			}
 		}
@@ -185,7 +197,7 @@ func (w *watch) look(ctx context.Context) bool {
 	var known []control.Found
 	for _, f := range all {
 		here[f.PID] = true
-		if w.live[f.PID] != nil || len(w.names) == 0 || slices.Contains(w.names, f.Name) {
+		if w.live[f.PID] != nil || len(w.names) == 0 || slices.Contains(w.names, f.Name) || slices.Contains(w.names, strconv.Itoa(f.Domid)) {
 			known = append(known, f)
 		}
 	}
@@ -298,7 +310,7 @@ func (w *watch) order() {
 
 // silent says why probes have no figures.
 func (w *watch) silent(seen map[string]uint64, refused []bpf.Refused) (out []Silence) {
-	kvm := slices.ContainsFunc(w.res.Domains, func(d Domain) bool { return d.Engine != "soft" })
+	kvm := slices.ContainsFunc(w.res.Domains, func(d Domain) bool { return strings.HasPrefix(d.Engine, "kvm") })
 	for _, p := range bpf.KVM() {
 		if i := slices.IndexFunc(refused, func(r bpf.Refused) bool { return r.Probe == p.Name }); i >= 0 {
 			out = append(out, Silence{p.Name, refused[i].Err.Error(), true})
@@ -311,7 +323,9 @@ func (w *watch) silent(seen map[string]uint64, refused []bpf.Refused) (out []Sil
 		hard := p.Name == bpf.ProbeExit || p.Name == bpf.ProbeEntry
 		switch {
 		case !kvm && p.Name != bpf.ProbeDelay:
-			q.Why, q.Never = "no domain that was watched runs on KVM: the built-in CPU is a program like others to the kernel", true
+			q.Why, q.Never = "no domain that was watched runs on KVM", true
+		case p.Name == bpf.ProbeDelay && len(w.threads) == 0:
+			q.Why, q.Never = "no domain that was watched tells the threads of its vCPUs", true
 		case hard && !w.res.Backend.Hardware:
 			q.Why, q.Never = fmt.Sprintf("%s is a software KVM, no processor's virtualization: its vCPUs make no such exits", w.res.Backend.Name), true
 			if n := seen[bpf.ProbeUserExit]; n > 0 {
