@@ -65,7 +65,7 @@ Every figure names its engine. Counts (instructions, exits, hypercalls) are exac
 machines; times on the built-in CPU are this emulator's, and say nothing about a processor.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newList(), newRun(), newCompare(), newReport(), newDiff(), newGate(), newGuest(), newStat(), newProfile(), newEnv())
+	root.AddCommand(newList(), newRun(), newCompare(), newReport(), newDiff(), newGate(), newGuest(), newStat(), newProfile(), newTrace(), newEnv())
 	return root
 }
 

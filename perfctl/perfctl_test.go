@@ -22,6 +22,8 @@ func TestMain(m *testing.M) {
 		"hypervisor": func() { os.Exit(process.Main(os.Args[1:], "test", controltest.New, controltest.Host)) },
 		"software":   func() { os.Exit(process.Main(os.Args[1:], "test", newMachine, build.Host)) },
 		"launch":     launch,
+		"meanwhile":  meanwhile,
+		"reconcile":  reconcile,
 	})
 }
 
@@ -49,6 +51,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Condition:           condition,
 		Setup: func(e *testscript.Env) error {
 			bin, _, _ := strings.Cut(os.Getenv("PATH"), ":")
 			e.Setenv("GOZEN_HYPERVISOR", filepath.Join(bin, "hypervisor"))

@@ -122,6 +122,8 @@ func commands() []command {
 			options: "-s, --strict            Count warnings as errors.\n" + jsonOpt},
 		{name: "xenstore", run: func(a *app, c *call) int { return a.xenstore(append([]string{"xl xenstore"}, c.args...)) },
 			summary: "Read and change xenstore", usage: "<ls|read|write|rm|watch|exists|list|chmod> [options] [path ...]"},
+		{name: "trace", run: (*app).trace, summary: "Show what this host can tell of vCPUs", usage: "doctor [options]",
+			options: jsonOpt + "It is perfctl that does the work, and perfctl trace --kernel traces.\n"},
 		{name: "completion", run: (*app).completion, summary: "Print shell completion", usage: "<bash|zsh|fish>"},
 	}
 }

@@ -241,7 +241,7 @@ func (m *Machine) Info() control.Info {
 	}
 	running := false
 	for n, l := range m.cpus {
-		v := control.VCPUInfo{ID: n, Online: m.dom.VCPUs[n].IsUp(), CPU: -1, Time: l.CPUTime(), Instructions: l.Instructions()}
+		v := control.VCPUInfo{ID: n, Online: m.dom.VCPUs[n].IsUp(), CPU: -1, Time: l.CPUTime(), Instructions: l.Instructions(), Thread: l.Thread()}
 		switch l.State() {
 		case vcpu.StateRunning:
 			v.Running = !paused && !ended

@@ -165,6 +165,7 @@ type cpu interface {
 	AwaitPause()
 	CPUTime() time.Duration
 	State() uint32
+	Thread() int
 	Instructions() uint64
 	Counters() *vcpu.Counts
 }

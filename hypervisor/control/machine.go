@@ -231,6 +231,8 @@ type VCPUInfo struct {
 	Time    Nanos `json:"time_ns"`
 	// Instructions is the number of guest instructions finished, 0 where the engine cannot count.
 	Instructions uint64 `json:"instructions,omitempty"`
+	// Thread is the id of the host's thread that runs it; 0 where it has none of its own.
+	Thread int `json:"thread,omitempty"`
 	// Affinity lists the host CPUs it may run on; nil means all.
 	Affinity []int `json:"affinity,omitempty"`
 }

@@ -122,6 +122,9 @@ func (g *gate) CPUTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// Thread gives the id of the host's thread that runs the vCPU, 0 before and after. A Scheduler runs all vCPUs on the thread of the first. Any goroutine.
+func (g *gate) Thread() int { return int(g.tid.Load()) }
+
 // begin and account frame the life of the vCPU's thread.
 func (g *gate) begin() { g.tid.Store(int32(unix.Gettid())) }
 

@@ -61,6 +61,11 @@ type Started struct {
 // the running program.
 func FindBinary() (string, error) { return findProgram("hypervisor", "GOZEN_HYPERVISOR", "") }
 
+// FindPerfctl gives the path of perfctl: $GOZEN_PERFCTL, else "perfctl" beside the running program.
+func FindPerfctl() (string, error) {
+	return findProgram("perfctl", "GOZEN_PERFCTL", "it knows how to trace, xl does not")
+}
+
 // findProgram gives the path of one of our programs, which a variable of the environment can name. why says what for, if that needs a word.
 func findProgram(name, variable, why string) (string, error) {
 	if p := os.Getenv(variable); p != "" {
