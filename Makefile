@@ -14,7 +14,8 @@ GUEST_MODULES := button,evdev,xen-blkfront,xen-netfront,ata_piix,sr_mod,sd_mod
 
 # Packages whose tests are worth the race detector (it needs cgo only on some hosts; the Go tool says so).
 RACE := ./hypervisor/control/... ./hypervisor/evtchn/... ./hypervisor/gnttab/... ./hypervisor/domain/... ./hypervisor/backend/... \
-	./hypervisor/xenstore/... ./hypervisor/clock/... ./hypervisor/ring/... ./hypervisor/link/... ./perfctl/... ./xl/...
+	./hypervisor/xenstore/... ./hypervisor/clock/... ./hypervisor/ring/... ./hypervisor/link/... ./hypervisor/disk/... ./perfctl/... ./xl/... \
+	./trace/...
 
 .PHONY: help
 help: ## list the targets
