@@ -127,13 +127,13 @@ var ranks = map[string]int{
 var keptOut = map[string][]string{
 	// The domain process stays small and starts quickly; it has no command line to speak of and draws nothing.
 	"hypervisor": {"github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gvisor.dev/", "github.com/containers/", "github.com/go-echarts/",
-		"gonum.org/", "github.com/prometheus/", "github.com/vishvananda/", "golang.org/x/arch", "gozen/xl", "gozen/perfctl", "gozen/benches",
+		"gonum.org/", "github.com/prometheus/", "github.com/vishvananda/", "golang.org/x/arch", "github.com/cilium/ebpf", "gozen/trace", "gozen/xl", "gozen/perfctl", "gozen/benches",
 		"gozen/ci", "gozen/hypervisor/control/controltest", "gozen/hypervisor/bootloader/imagetest", "testing"},
 	// xl and perfctl talk to domains; they hold no machine.
 	"xl": {"gvisor.dev/", "github.com/containers/", "github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gozen/hypervisor/build", "gozen/hypervisor/engine",
-		"gozen/perfctl", "gozen/benches", "gozen/ci", "gozen/hypervisor/control/controltest", "testing"},
+		"github.com/cilium/ebpf", "gozen/trace", "gozen/perfctl", "gozen/benches", "gozen/ci", "gozen/hypervisor/control/controltest", "testing"},
 	// The network of a guest is a process that strangers talk to: it holds nothing of the domain.
-	"hypervisor/usernet": {"gozen/hypervisor/build", "gozen/hypervisor/engine", "gozen/hypervisor/control", "gozen/hypervisor/guestmem", "golang.org/x/crypto", "testing"},
+	"hypervisor/usernet": {"gozen/hypervisor/build", "gozen/hypervisor/engine", "gozen/hypervisor/control", "gozen/hypervisor/guestmem", "golang.org/x/crypto", "github.com/cilium/ebpf", "gozen/trace", "testing"},
 	// Of the benchmarks, perfctl has the guest that it boots and exports.
 	"perfctl": {"gozen/hypervisor/build", "gozen/hypervisor/engine", "gozen/benches/boot", "gozen/benches/cpu", "gozen/benches/soft",
 		"gozen/benches/svm", "gozen/benches/modes", "gozen/benches/fuzzcpu", "gozen/benches/guest/abi", "gozen/benches/guest/abi32", "gozen/benches/guest/hello", "gozen/ci",
