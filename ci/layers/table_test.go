@@ -127,7 +127,7 @@ var ranks = map[string]int{
 var keptOut = map[string][]string{
 	// The domain process stays small and starts quickly; it has no command line to speak of and draws nothing.
 	"hypervisor": {"github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gvisor.dev/", "github.com/containers/", "github.com/go-echarts/",
-		"gonum.org/", "github.com/prometheus/", "github.com/vishvananda/", "golang.org/x/arch", "github.com/cilium/ebpf", "gozen/trace", "gozen/xl", "gozen/perfctl", "gozen/benches",
+		"gonum.org/", "github.com/prometheus/", "github.com/vishvananda/", "golang.org/x/arch", "github.com/cilium/ebpf", "gozen/trace/bpf", "gozen/trace/host", "gozen/trace/doctor", "gozen/trace/sample", "gozen/xl", "gozen/perfctl", "gozen/benches",
 		"gozen/ci", "gozen/hypervisor/control/controltest", "gozen/hypervisor/bootloader/imagetest", "testing"},
 	// xl and perfctl talk to domains; they hold no machine.
 	"xl": {"gvisor.dev/", "github.com/containers/", "github.com/spf13/", "github.com/olekukonko/", "golang.org/x/perf", "gozen/hypervisor/build", "gozen/hypervisor/engine",
