@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // NBD is an image that another process serves: a client of the NBD protocol (NetworkBlockDevice's doc/proto.md, fixed newstyle negotiation and simple
@@ -366,8 +367,12 @@ func (n *NBD) Sync() error {
 	return n.do(nbdFlush, 0, 0, nil, nil)
 }
 
+// closeTime is how long a server may take to take the last request.
+const closeTime = time.Second
+
 // Close ends the connection; requests that are under way fail.
 func (n *NBD) Close() error {
+	_ = n.conn.SetWriteDeadline(time.Now().Add(closeTime))
 	n.send.Lock()
 	_ = n.request(nbdDisc, 0, 0, 0, nil) // the server has done what came before when it takes this
 	n.send.Unlock()
