@@ -29,7 +29,7 @@ func kept(name string) (*Format, error) {
 }
 
 func TestPrograms_golden(t *testing.T) {
-	for _, p := range KVM() {
+	for _, p := range kvm("amd64") {
 		programs, err := Programs(&p, kept)
 		if errors.Is(err, ErrNoTracepoint) {
 			continue // its program has the shape of another one
@@ -54,6 +54,24 @@ func TestPrograms_golden(t *testing.T) {
 		} else if string(want) != b.String() {
 			t.Errorf("%s: the program has changed (-update writes it anew):\n%s", p.Name, b.String())
 		}
+	}
+}
+
+// TestPrograms_arm64: kvm_exit has other fields and names there.
+func TestPrograms_arm64(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "format", "kvm_exit.arm64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ParseFormat(string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := f.Symbols(); len(s) != 2 || s[0][2] != "TRAP" || s[1][0x24] != "DABT_LOW" || s[1][0x16] != "HVC64" {
+		t.Errorf("names: %v", s)
+	}
+	if _, err := Programs(&kvm("arm64")[0], func(string) (*Format, error) { return f, nil }); err != nil {
+		t.Error(err)
 	}
 }
 
