@@ -165,7 +165,7 @@ func TestHist_quantiles(t *testing.T) {
 		t.Error("figures of nothing")
 	}
 	for v := uint64(1); v <= 1000; v++ {
-		h.add(bucketOf(v), 1, v, v)
+		h.add(bucketOf(v), Bucket{1, v, v})
 	}
 	for _, c := range []struct {
 		q    float64
@@ -183,6 +183,13 @@ func TestHist_quantiles(t *testing.T) {
 	two.Merge(&h)
 	if two.Count != 2000 || two.Sum != 2*h.Sum || two.Max != 1000 || two.Quantile(.5) != h.Quantile(.5) {
 		t.Errorf("merged: %d values, sum %d", two.Count, two.Sum)
+	}
+	two.add(bucketOf(5000), Bucket{3, 15000, 5001})
+	if d := two.Since(&h); d.Count != 1003 || d.Sum != h.Sum+15000 || d.Max != 5001 {
+		t.Errorf("since: %+v", d.Bucket)
+	}
+	if d := h.Since(&h); d.Count != 0 || d.Max != 0 || len(d.Buckets) != 0 {
+		t.Errorf("since itself: %+v", d)
 	}
 }
 
