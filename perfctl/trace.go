@@ -127,12 +127,12 @@ func tracedGrids(r *host.Result, rows int) (grids []*report.Grid) {
 }
 
 func countRows(g *report.Grid, r *host.Result, probe string, rows int) {
-	row := func(where, what string, n uint64) {
-		cells := []string{where}
+	row := func(where host.Where, what string, n uint64) {
+		cells := []string{where.String()}
 		if g.Left > 1 {
 			cells = append(cells, what)
 		}
-		g.Rows = append(g.Rows, append(cells, fmt.Sprint(n), fmt.Sprintf("%.0f", float64(n)/r.Seconds)))
+		g.Rows = append(g.Rows, append(cells, fmt.Sprint(n), fmt.Sprintf("%.0f", float64(n)/r.Watched(where.Domid))))
 	}
 	of := slices.DeleteFunc(slices.Clone(r.Counts), func(c host.Count) bool { return c.Probe != probe })
 	for len(of) > 0 {
@@ -146,14 +146,14 @@ func countRows(g *report.Grid, r *host.Result, probe string, rows int) {
 			shown = rows
 		}
 		for _, c := range mine[:shown] {
-			row(c.Where.String(), c.What, c.Count)
+			row(c.Where, c.What, c.Count)
 		}
 		if shown < n {
 			sum := uint64(0)
 			for _, c := range mine[shown:] {
 				sum += c.Count
 			}
-			row(mine[0].Where.String(), fmt.Sprintf("%d others (--all)", n-shown), sum)
+			row(mine[0].Where, fmt.Sprintf("%d others (--all)", n-shown), sum)
 		}
 		of = rest
 	}

@@ -111,6 +111,15 @@ func jobs() []job {
 			name: "sandbox", files: tests("/bin/sandbox.test", "../../hypervisor/sandbox"), script: "exec sandbox.test -test.v", want: `(?m)^PASS$`,
 		},
 		{
+			// Where there is hardware, the exits of the processor are counted, too.
+			name: "trace", on: is(SVM, VTX), files: tests("/bin/bpf.test", "../../trace/bpf"),
+			script: "export GOZEN_REQUIRE_BPF=1; exec bpf.test -test.v -test.run 'Open|Session|Start|inTheKernel'", want: `(?s)kvm_exit [1-9].*--- PASS: TestSession_exact.*\nPASS\n$`,
+		},
+		{
+			name: "trace-arm64", on: is(VHE), files: tests("/bin/bpf.test", "../../trace/bpf"),
+			script: "export GOZEN_REQUIRE_BPF=1; exec bpf.test -test.v -test.run 'Open|Start|inTheKernel'", want: `(?s)--- PASS: TestOpen_verified.*\nPASS\n$`,
+		},
+		{
 			name: "files", script: "mkdir $OUT/a; head -c 100000 /dev/urandom > $OUT/a/b; sha256sum < $OUT/a/b | cut -c1-64", check: sameSum,
 		},
 	}

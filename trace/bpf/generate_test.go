@@ -29,7 +29,7 @@ func kept(name string) (*Format, error) {
 }
 
 func TestPrograms_golden(t *testing.T) {
-	for _, p := range KVM() {
+	for _, p := range kvm("amd64") {
 		programs, err := Programs(&p, kept)
 		if errors.Is(err, ErrNoTracepoint) {
 			continue // its program has the shape of another one
@@ -54,6 +54,24 @@ func TestPrograms_golden(t *testing.T) {
 		} else if string(want) != b.String() {
 			t.Errorf("%s: the program has changed (-update writes it anew):\n%s", p.Name, b.String())
 		}
+	}
+}
+
+// TestPrograms_arm64: kvm_exit has other fields and names there.
+func TestPrograms_arm64(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "format", "kvm_exit.arm64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ParseFormat(string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := f.Symbols(); len(s) != 2 || s[0][2] != "TRAP" || s[1][0x24] != "DABT_LOW" || s[1][0x16] != "HVC64" {
+		t.Errorf("names: %v", s)
+	}
+	if _, err := Programs(&kvm("arm64")[0], func(string) (*Format, error) { return f, nil }); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -147,7 +165,7 @@ func TestHist_quantiles(t *testing.T) {
 		t.Error("figures of nothing")
 	}
 	for v := uint64(1); v <= 1000; v++ {
-		h.add(bucketOf(v), 1, v, v)
+		h.add(bucketOf(v), Bucket{1, v, v})
 	}
 	for _, c := range []struct {
 		q    float64
@@ -165,6 +183,13 @@ func TestHist_quantiles(t *testing.T) {
 	two.Merge(&h)
 	if two.Count != 2000 || two.Sum != 2*h.Sum || two.Max != 1000 || two.Quantile(.5) != h.Quantile(.5) {
 		t.Errorf("merged: %d values, sum %d", two.Count, two.Sum)
+	}
+	two.add(bucketOf(5000), Bucket{3, 15000, 5001})
+	if d := two.Since(&h); d.Count != 1003 || d.Sum != h.Sum+15000 || d.Max != 5001 {
+		t.Errorf("since: %+v", d.Bucket)
+	}
+	if d := h.Since(&h); d.Count != 0 || d.Max != 0 || len(d.Buckets) != 0 {
+		t.Errorf("since itself: %+v", d)
 	}
 }
 

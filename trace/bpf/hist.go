@@ -32,33 +32,45 @@ func highest(bucket int) uint64 {
 	return low + (uint64(1)<<(e-octaveBits) - 1)
 }
 
+// Bucket is what fell into one.
+type Bucket struct{ Count, Sum, Max uint64 }
+
 // Hist is a distribution.
 type Hist struct {
-	Count uint64
-	Sum   uint64
-	Max   uint64 // exact
-	// Buckets holds the counts by bucket, those that are not 0.
-	Buckets map[int]uint64
+	Bucket // of all
+	// Buckets holds those that are not empty.
+	Buckets map[int]Bucket
 }
 
-// add puts n values of a bucket in.
-func (h *Hist) add(bucket int, n, sum, most uint64) {
+// add puts a bucket's values in.
+func (h *Hist) add(n int, b Bucket) {
 	if h.Buckets == nil {
-		h.Buckets = map[int]uint64{}
+		h.Buckets = map[int]Bucket{}
 	}
-	h.Buckets[bucket] += n
-	h.Count += n
-	h.Sum += sum
-	h.Max = max(h.Max, most)
+	h.Buckets[n] = h.Buckets[n].plus(b)
+	h.Bucket = h.plus(b)
+}
+
+func (b Bucket) plus(o Bucket) Bucket {
+	return Bucket{b.Count + o.Count, b.Sum + o.Sum, max(b.Max, o.Max)}
 }
 
 // Merge adds another distribution.
 func (h *Hist) Merge(o *Hist) {
-	for b, n := range o.Buckets {
-		h.add(b, n, 0, 0)
+	for n, b := range o.Buckets {
+		h.add(n, b)
 	}
-	h.Sum += o.Sum
-	h.Max = max(h.Max, o.Max)
+}
+
+// Since gives what has come to a distribution since it was o. If the greatest value's bucket had values before, Max may be one of those.
+func (h *Hist) Since(o *Hist) *Hist {
+	d := &Hist{}
+	for n, b := range h.Buckets {
+		if was := o.Buckets[n]; b.Count > was.Count {
+			d.add(n, Bucket{b.Count - was.Count, b.Sum - was.Sum, b.Max})
+		}
+	}
+	return d
 }
 
 // Quantile gives the value that a share q of the values does not exceed, as the upper end of its bucket: at most an eighth too high, never more than
@@ -71,7 +83,7 @@ func (h *Hist) Quantile(q float64) uint64 {
 	slices.Sort(list)
 	want, seen := q*float64(h.Count), uint64(0)
 	for _, b := range list {
-		seen += h.Buckets[b]
+		seen += h.Buckets[b].Count
 		if float64(seen) >= want {
 			return min(highest(b), h.Max)
 		}

@@ -36,10 +36,12 @@ func exitKeys(arch string) []string {
 }
 
 // KVM gives the probes of what the host's kernel does for vCPUs. Not every kernel has all of them.
-func KVM() []Probe {
+func KVM() []Probe { return kvm(runtime.GOARCH) }
+
+func kvm(arch string) []Probe {
 	at := func(event string) Point { return Point{Tracepoint: "kvm:" + event} }
 	return []Probe{
-		{Name: ProbeExit, Count: &Count{At: at("kvm_exit"), Keys: exitKeys(runtime.GOARCH)}},
+		{Name: ProbeExit, Count: &Count{At: at("kvm_exit"), Keys: exitKeys(arch)}},
 		{Name: ProbeEntry, Count: &Count{At: at("kvm_entry")}},
 		{Name: ProbeUserExit, Count: &Count{At: at("kvm_userspace_exit"), Keys: []string{"reason", "errno"}}},
 		{Name: ProbePort, Count: &Count{At: at("kvm_pio"), Keys: []string{"rw", "port"}}},

@@ -264,6 +264,15 @@ func (s *Session) Read(name string) ([]Row, error) {
 	return rows, nil
 }
 
+// Since gives what has come to a row since it was o, which is of the same thread and keys.
+func (r Row) Since(o Row) Row {
+	r.Count -= o.Count
+	if r.Hist != nil && o.Hist != nil {
+		r.Hist = r.Hist.Since(o.Hist)
+	}
+	return r
+}
+
 func newRow(p *Probe, key []byte) *Row {
 	r := &Row{Thread: int(binary.NativeEndian.Uint32(key))}
 	for i := range p.keys() {
@@ -279,7 +288,7 @@ func (r *Row) take(key, value []byte) {
 	n := binary.NativeEndian.Uint64(value)
 	r.Count += n
 	if r.Hist != nil {
-		r.Hist.add(int(binary.NativeEndian.Uint64(key[len(key)-8:])), n, binary.NativeEndian.Uint64(value[8:]), binary.NativeEndian.Uint64(value[16:]))
+		r.Hist.add(int(binary.NativeEndian.Uint64(key[len(key)-8:])), Bucket{n, binary.NativeEndian.Uint64(value[8:]), binary.NativeEndian.Uint64(value[16:])})
 	}
 }
 

@@ -109,7 +109,7 @@ func TestSilent(t *testing.T) {
 
 func TestWatch_merges(t *testing.T) {
 	w := &watch{words: known(t), res: &Result{Domains: []Domain{{Domid: 3}}}, threads: map[int]Where{7: {Domid: 3, VCPU: 1, Thread: 7}}, spreads: map[Time]*bpf.Hist{}}
-	one := &bpf.Hist{Count: 2, Sum: 20, Max: 12, Buckets: map[int]uint64{9: 2}}
+	one := &bpf.Hist{Bucket: bpf.Bucket{Count: 2, Sum: 20, Max: 12}, Buckets: map[int]bpf.Bucket{9: {Count: 2, Sum: 20, Max: 12}}}
 	minus4 := ^uint64(3)
 	w.add(bpf.ProbeRun, bpf.Row{Thread: 7, Keys: []uint64{2, minus4}, Count: 2, Hist: one})
 	w.add(bpf.ProbeRun, bpf.Row{Thread: 7, Keys: []uint64{5, minus4}, Count: 2, Hist: one})

@@ -34,6 +34,20 @@ type Domain struct {
 	Until float64 `json:"until,omitempty"`
 }
 
+// Watched gives the seconds for which a domain was watched.
+func (r *Result) Watched(domid int) float64 {
+	for _, d := range r.Domains {
+		if d.Domid != domid {
+			continue
+		}
+		if d.Until > 0 {
+			return d.Until - d.Since
+		}
+		return r.Seconds - d.Since
+	}
+	return r.Seconds
+}
+
 // Where says whose a figure is.
 type Where struct {
 	Domid  int `json:"domid"`

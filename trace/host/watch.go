@@ -35,7 +35,7 @@ type Options struct {
 
 // Watch watches domains for a time, until ctx ends, or until all that were named are gone.
 func Watch(ctx context.Context, reg *control.Registry, o Options) (*Result, error) {
-	w := &watch{reg: reg, names: o.Names, threads: map[int]Where{}, live: map[int]*Domain{}, spreads: map[Time]*bpf.Hist{}, res: &Result{Backend: bpf.ThisBackend(), Kernel: release()}}
+	w := &watch{reg: reg, names: o.Names, threads: map[int]Where{}, live: map[int]*Domain{}, spreads: map[Time]*bpf.Hist{}, taken: map[string]bpf.Row{}, seen: map[string]uint64{}, res: &Result{Backend: bpf.ThisBackend(), Kernel: release()}}
 	first, err := w.choose()
 	if err != nil {
 		return nil, err
@@ -84,6 +84,8 @@ type watch struct {
 	threads map[int]Where // all that were ever followed
 	live    map[int]*Domain
 	spreads map[Time]*bpf.Hist // by what they are of
+	taken   map[string]bpf.Row // what has been taken already, by probe, thread and keys
+	seen    map[string]uint64  // events by probe
 }
 
 func release() string {
@@ -131,6 +133,10 @@ func (w *watch) follow(ctx context.Context, all []control.Found) error {
 			continue
 		}
 		d := w.live[f.PID]
+		if d != nil && d.Domid != in.Domid { // the process has restarted its domain
+			w.gone(d)
+			d = nil
+		}
 		if d == nil {
 			d = &Domain{Domid: in.Domid, Name: in.Name, PID: f.PID, Engine: in.Engine}
 			if !w.began.IsZero() {
@@ -213,6 +219,8 @@ func (w *watch) look(ctx context.Context) bool {
 // gone lets go a domain whose process has ended.
 func (w *watch) gone(d *Domain) {
 	w.s.Forget(d.PID, d.Threads)
+	// Its threads may come to serve another vCPU: what there is of them is this domain's. What cannot be read now is read at the end.
+	_ = w.take(func(thread int) bool { at, ok := w.threads[thread]; return ok && at.Domid == d.Domid })
 	d.Until = time.Since(w.began).Seconds()
 	w.res.Domains = append(w.res.Domains, *d)
 	delete(w.live, d.PID)
@@ -224,16 +232,10 @@ func (w *watch) read(refused []bpf.Refused) error {
 		w.res.Domains = append(w.res.Domains, *d)
 	}
 	slices.SortFunc(w.res.Domains, func(a, b Domain) int { return cmp.Or(cmp.Compare(a.Domid, b.Domid), cmp.Compare(a.Since, b.Since)) })
-	seen := map[string]uint64{}
+	if err := w.take(func(int) bool { return true }); err != nil {
+		return err
+	}
 	for _, p := range bpf.KVM() {
-		rows, err := w.s.Read(p.Name)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			seen[p.Name] += r.Count
-			w.add(p.Name, r)
-		}
 		if l := w.s.Lost(p.Name); l != (bpf.Lost{}) {
 			if w.res.Lost == nil {
 				w.res.Lost = map[string]bpf.Lost{}
@@ -242,7 +244,29 @@ func (w *watch) read(refused []bpf.Refused) error {
 		}
 	}
 	w.order()
-	w.res.Silent = w.silent(seen, refused)
+	w.res.Silent = w.silent(w.seen, refused)
+	return nil
+}
+
+// take books the figures of threads that have not been taken yet.
+func (w *watch) take(of func(thread int) bool) error {
+	for _, p := range bpf.KVM() {
+		rows, err := w.s.Read(p.Name)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if !of(r.Thread) {
+				continue
+			}
+			id := fmt.Sprint(p.Name, r.Thread, r.Keys)
+			if d := r.Since(w.taken[id]); d.Count > 0 {
+				w.seen[p.Name] += d.Count
+				w.add(p.Name, d)
+			}
+			w.taken[id] = r
+		}
+	}
 	return nil
 }
 
