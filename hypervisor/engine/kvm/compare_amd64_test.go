@@ -25,7 +25,7 @@ func TestCompare(t *testing.T) {
 	o := enginetest.CompareOptions{Except: differences(s)}
 	switch {
 	case s.Name == "kvm-pvm":
-		o.Known = pvmKnown
+		o.Known, o.Sometimes = pvmKnown, pvmProgramsSometimes
 	case strings.HasPrefix(processor(), "QEMU TCG CPU"):
 		o.NoRF, o.Known, o.Sometimes = true, qemuKnown, qemuProgramsTiming
 	}

@@ -122,11 +122,14 @@ type Config struct {
 	TSC func(instructions uint64) uint64
 	// Seed, if not 0, makes RDRAND repeatable.
 	Seed uint64
+	// DestinationFirst has CMPS read its second operand, at ES:RDI, first: where both cannot be read, that is the one whose fault is told. Processors differ
+	// (AMD: Zen 4 does so, but for REPE CMPSB, older ones do not), and manuals are silent. The other is for REPE CMPSB, which has ways of its own.
+	DestinationFirst, DestinationFirstREPE bool
 }
 
 // New makes a VM on the software CPU.
 func New(cfg Config) (*VM, error) {
-	vm := &VM{mem: cfg.Memory, tsc: cfg.TSC, start: time.Now(), seed: cfg.Seed}
+	vm := &VM{mem: cfg.Memory, tsc: cfg.TSC, start: time.Now(), seed: cfg.Seed, dstFirst: [2]bool{cfg.DestinationFirst, cfg.DestinationFirstREPE}}
 	vm.code.init(cfg.Memory)
 	cfg.Memory.OnChange(vm.memoryChanged)
 	cfg.Memory.OnWrite(vm.hostWrote)

@@ -270,6 +270,17 @@ func (c *CPU) scanByte(lin, n uint64) (uint64, bool) {
 }
 
 func stepCmps(c *CPU, in *decode.Inst, _ uint64) (uint64, bool) {
+	kind := 0
+	if in.Size == 1 && in.Flags&decode.FlagRepz != 0 {
+		kind = 1
+	}
+	if c.vm.dstFirst[kind] {
+		if dst, ok := c.linear(x86.ES, c.cut(c.regs[x86.RDI], in.ASize), in.Size, false); !ok {
+			return 0, false
+		} else if _, ok := c.load(dst, in.Size); !ok {
+			return 0, false
+		}
+	}
 	src, ok := c.linear(in.Seg, c.cut(c.regs[x86.RSI], in.ASize), in.Size, false)
 	if !ok {
 		return 0, false

@@ -10,11 +10,12 @@ import (
 
 // VM is a virtual machine of the software CPU.
 type VM struct {
-	mem   *guestmem.Memory
-	tsc   func(uint64) uint64
-	start time.Time
-	seed  uint64
-	code  codePages
+	dstFirst [2]bool // of CMPS, and of REPE CMPSB; see Config
+	mem      *guestmem.Memory
+	tsc      func(uint64) uint64
+	start    time.Time
+	seed     uint64
+	code     codePages
 
 	mu   sync.Mutex // guards growing cpus
 	cpus atomic.Pointer[[]*CPU]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"gozen/hypervisor/engine/soft"
 	"gozen/hypervisor/engine/soft/native"
 )
 
@@ -86,7 +87,7 @@ type Replayer struct {
 
 // NewReplayer makes one.
 func NewReplayer() (*Replayer, error) {
-	g, err := NewGuest()
+	g, err := NewGuest(soft.Config{})
 	if err != nil {
 		return nil, err
 	}

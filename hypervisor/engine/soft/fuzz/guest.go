@@ -61,13 +61,14 @@ type Guest struct {
 	fresh bool
 }
 
-// NewGuest makes the machine on the software CPU.
-func NewGuest() (*Guest, error) {
+// NewGuest makes the machine on the software CPU; cfg lacks the memory.
+func NewGuest(cfg soft.Config) (*Guest, error) {
 	mem, err := guestmem.New([]guestmem.Range{{Base: 0, Size: memSize}})
 	if err != nil {
 		return nil, err
 	}
-	vm, err := soft.New(soft.Config{Memory: mem})
+	cfg.Memory = mem
+	vm, err := soft.New(cfg)
 	if err != nil {
 		return nil, err
 	}

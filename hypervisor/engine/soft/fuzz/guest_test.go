@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"gozen/hypervisor/engine/soft"
 	"gozen/hypervisor/engine/soft/native"
 )
 
@@ -13,7 +14,7 @@ func initialFX(c *native.Context) {
 }
 
 func TestGuest_faults(t *testing.T) {
-	g, err := NewGuest()
+	g, err := NewGuest(soft.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"runtime"
 
+	"gozen/hypervisor/engine/soft"
 	"gozen/hypervisor/engine/soft/native"
 	"gozen/hypervisor/x86"
 )
@@ -32,11 +33,23 @@ func NewRunner(seed uint64) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := NewGuest()
+	g, err := NewGuest(soft.Config{DestinationFirst: destinationFirst(a, 0xa6), DestinationFirstREPE: destinationFirst(a, 0xf3, 0xa6)})
 	if err != nil {
 		return nil, err
 	}
 	return &Runner{Gen: NewGenerator(seed), Guest: g, Arena: a}, nil
+}
+
+// destinationFirst finds which operand this processor reads first in a kind of CMPS, by two that cannot be read.
+func destinationFirst(a *native.Arena, code ...byte) bool {
+	const src, dst = 0x5000, 0x6000
+	copy(a.Code(), code)
+	c := native.Context{RIP: native.ArenaCode}
+	c.GPR[x86.RSI], c.GPR[x86.RDI], c.GPR[x86.RCX], c.GPR[x86.RSP] = src, dst, 1, native.ArenaStack+0x800
+	c.FX[0], c.FX[1], c.FX[24], c.FX[25] = 0x7f, 3, 0x80, 0x1f // FCW and MXCSR as after a reset
+	a.Run(&c)
+	clear(a.Code()[:len(code)])
+	return c.Vector == x86.VectorPF && c.CR2 == dst
 }
 
 // Place puts a case's code in both machines.
