@@ -18,7 +18,7 @@ ln -s /dev/vda /root/guest-disk/disk.img
 mv /root/vmlinuz /root/initrd.img /root/guest-disk/
 for c in ls read write list; do ln -s xl /bin/xenstore-$c; done
 export GOZEN_BIN=/bin GOZEN_GUEST_DISK=/root/guest-disk GOZEN_REQUIRE_GUEST_DISK=1 GOZEN_WANT_ENGINE=kvm
-while sleep 20; do tail -n 1 /tmp/e2e*/run/*/console.log; done &
+while sleep 20; do echo "$(tail -n 1 /tmp/e2e*/run/*/console.log)"; done &
 exec e2e.test -test.v -test.timeout 20m -test.run '^TestGuestDisk$/^pvh$'`
 
 // TestGuestDisk boots a whole Debian from its own disk as PVH guest on KVM with SVM: login, network, installation, reboot, shutdown.
@@ -39,7 +39,7 @@ func TestGuestDisk(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	b.spec.EmulatorArgs = []string{"-drive", "file=" + img + ",format=raw,if=virtio,cache=unsafe"}
-	b.run(t, []job{{name: "guest-disk", script: guestDiskScript, want: `(?m)^--- PASS: TestGuestDisk`, files: func(t *testing.T, b boot) map[string]string {
+	b.run(t, []job{{name: "guest-disk", script: guestDiskScript, want: `--- PASS: TestGuestDisk/pvh [^$]*\nPASS\n`, files: func(t *testing.T, b boot) map[string]string {
 		files := map[string]string{"/root/vmlinuz": d.Kernel, "/root/initrd.img": d.Initrd}
 		maps.Copy(files, program("/bin/xl", "../../xl")(t, b))
 		maps.Copy(files, program("/bin/hypervisor", "../../hypervisor")(t, b))

@@ -32,7 +32,7 @@ type sampler struct {
 // search reads the symbols of the guest's kernel, if this vCPU is in there.
 func (s *sampler) search(l *vcpu.Loop) {
 	p := l.Place()
-	if p.Monitor || p.RIP < profile.KernelHalf || p.Root.CR3&userTables != 0 || !s.final.CompareAndSwap(true, false) {
+	if p.Monitor || p.RIP < profile.KernelHalf || !s.final.CompareAndSwap(true, false) {
 		return
 	}
 	defer close(s.named)
@@ -43,9 +43,6 @@ func (s *sampler) search(l *vcpu.Loop) {
 	}
 	s.m.symbols.kernel = t
 }
-
-// userTables is set in the root of page tables that have hardly anything of a Linux kernel in them, for the time between user space and its entry (page table isolation).
-const userTables = 1 << 12
 
 // lane is what belongs to one vCPU's goroutine, but for want.
 type lane struct {
