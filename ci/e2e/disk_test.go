@@ -479,3 +479,39 @@ func TestDisk_kept(t *testing.T) {
 	c.expect("has ended: poweroff")
 	c.end()
 }
+
+// fullScript writes more than the host has room for, and works on.
+const fullScript = `mount -t devtmpfs dev /dev
+b=/bin/busybox
+until [ -b /dev/xvda ]; do sleep 0.1; done
+echo kept | $b dd of=/dev/xvda bs=512 conv=sync,fsync 2>/dev/null && echo "wrote the first"
+$b dd if=/dev/zero of=/dev/xvda bs=65536 seek=1 count=100 conv=fsync 2>&1 | grep -iE 'i/o error|input/output' && echo "was told"
+echo "still there: $($b head -c 4 /dev/xvda)"
+poweroff -f
+`
+
+// TestDisk_full has the file system of an image run full: the guest gets an error for what was not written, and goes on.
+func TestDisk_full(t *testing.T) {
+	h := newHost(t)
+	dir := filepath.Join(h.dir, "full")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("no file system of a size to choose: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	img := filepath.Join(dir, "disk.img")
+	if err := os.WriteFile(img, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(img, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	c := h.create(h.debianModules("full", "6.1-cloud", []string{"xen_blkfront"}, fullScript, fmt.Sprintf("disk = [ '%s,raw,xvda,rw' ]\n", img)))
+	c.expect("wrote the first")
+	c.expect("was told")
+	c.expect("still there: kept")
+	c.expect("has ended: poweroff")
+	c.end()
+}
